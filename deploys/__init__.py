@@ -1,0 +1,1 @@
+"""One flat recipe per role, and the templates they render."""

@@ -1,0 +1,366 @@
+"""What telekit knows of a town hall: frozen, typed, valid, and without any input or output.
+
+`toolkit.inventory` makes a Commune from files; `toolkit.ledger` completes it with tunnel addresses and public keys.
+Every default of the inventory format stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+class Secret:
+    """A string that shows itself only to `reveal()`: repr, str and format give asterisks."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+
+class Role(StrEnum):
+    """What a machine becomes; the order is the order in which people read them."""
+
+    GATEWAY = "gateway"
+    DESKTOP = "desktop"
+    LAPTOP = "laptop"
+
+
+class Mode(StrEnum):
+    """full: all of a laptop's traffic goes through the tunnel; split: only what is for the LAN."""
+
+    FULL = "full"
+    SPLIT = "split"
+
+
+class Clipboard(StrEnum):
+    """Which way the clipboard of a remote desktop works."""
+
+    BOTH = "both"
+    TO_DESKTOP = "to-desktop"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """Where sshd of a machine answers."""
+
+    host: str
+    port: int = 22
+
+    def __str__(self) -> str:
+        if self.port == 22:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The public name or address and UDP port at which a gateway's WireGuard answers."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNetwork:
+    """The town hall's networks and the tunnel's.
+
+    admin: networks from which administrators use SSH. bench: networks where laptops are prepared.
+    zones: DNS zones that the town hall's own servers (`dns`) answer for.
+    """
+
+    lan: tuple[Network, ...]
+    tunnel: IPv4Network
+    tunnel6: IPv6Network | None = None
+    dns: tuple[Address, ...] = ()
+    zones: tuple[str, ...] = ()
+    mode: Mode = Mode.FULL
+    admin: tuple[Network, ...] = ()
+    bench: tuple[Network, ...] = ()
+    ntp: tuple[str, ...] = ()
+    mtu: int = 1420
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the town hall decides once for every machine; times of day are local to `timezone`."""
+
+    timezone: str = "Europe/Paris"
+    locale: str = "fr_FR.UTF-8"
+    keyboard: str = "fr"
+    journal_months: int = 12
+    reboot_window: str = "03:30"
+    automatic_reboot: bool = True
+    clipboard: Clipboard = Clipboard.BOTH
+    drives: bool = False
+    lock_minutes: int = 10
+    idle_minutes: int = 0
+    disconnected_minutes: int = 480
+    portal_minutes: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Antivirus:
+    """Where signatures come from, how old they may be, and when everything is scanned (systemd calendar, local time).
+
+    mirror: URL of a private mirror of the official databases. databases: URLs of further databases (.hdb, .ndb …).
+    official: whether main, daily and bytecode are fetched at all.
+    """
+
+    mirror: str | None = None
+    databases: tuple[str, ...] = ()
+    official: bool = True
+    max_age_days: int = 3
+    scan: str = "Wed 12:30"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The Debian server that ends the tunnels. `public_key` comes from the ledger.
+
+    nat: hide tunnel addresses behind the gateway's own on the LAN, for town halls whose machines have no route back.
+    """
+
+    name: str
+    ssh: SshAddress
+    endpoint: Endpoint
+    address: IPv4Address | None = None
+    nat: bool = False
+    public_key: str | None = None
+
+    role = Role.GATEWAY
+
+
+@dataclass(frozen=True, slots=True)
+class Desktop:
+    """A Debian machine on the LAN with a remote desktop; without an owner, a shared session host.
+
+    certificate: the PEM that the commune's authority issued for this machine's own key, from the ledger.
+    """
+
+    name: str
+    address: IPv4Address
+    ssh: SshAddress
+    owner: str | None = None
+    mac: str | None = None
+    certificate: str | None = None
+
+    role = Role.DESKTOP
+
+
+@dataclass(frozen=True, slots=True)
+class Laptop:
+    """A Debian laptop of the town hall. Tunnel addresses and public key come from the ledger.
+
+    ssh: where it answers on the bench; None: only through the tunnel, at `tunnel_address`.
+    """
+
+    name: str
+    ssh: SshAddress | None = None
+    mac: str | None = None
+    tunnel_address: IPv4Address | None = None
+    tunnel_address6: IPv6Address | None = None
+    public_key: str | None = None
+
+    role = Role.LAPTOP
+
+
+Machine = Gateway | Desktop | Laptop
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A business application: the address and ports that a profile's agents may reach."""
+
+    key: str
+    title: str
+    address: Address
+    tcp: tuple[int, ...] = ()
+    udp: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A function in the town hall and the keys of the applications it needs."""
+
+    name: str
+    applications: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A municipal employee who teleworks, from `starts` to `ends` (both included; None: no limit)."""
+
+    identifier: str
+    last_name: str
+    first_name: str
+    profile: str
+    service: str = ""
+    laptop: str | None = None
+    desktop: str | None = None
+    starts: date | None = None
+    ends: date | None = None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}"
+
+    def active(self, today: date) -> bool:
+        return (self.starts is None or self.starts <= today) and (self.ends is None or today <= self.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Someone who administers the machines: the comment and the line of an OpenSSH public key."""
+
+    name: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One permission on the gateway: from a laptop's tunnel address to a server's port, and why."""
+
+    laptop: Laptop
+    address: Address
+    protocol: str
+    port: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Commune:
+    """A town hall, complete: what was written by hand, and what the ledger adds.
+
+    today: the local date on which it was read; agents whose dates exclude it have no access.
+    admin_user: the account that telekit uses on every machine.
+    """
+
+    slug: str
+    name: str
+    insee: str
+    domain: str
+    network: LocalNetwork
+    gateways: tuple[Gateway, ...]
+    desktops: tuple[Desktop, ...] = ()
+    laptops: tuple[Laptop, ...] = ()
+    applications: tuple[Application, ...] = ()
+    profiles: tuple[Profile, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    antivirus: Antivirus = field(default_factory=Antivirus)
+    admin_user: str = "telekit"
+    contact: str = ""
+    authority: str | None = None
+    today: date = field(default_factory=date.today)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The one gateway: the inventory refuses none and several."""
+        return self.gateways[0]
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        return (*self.gateways, *self.desktops, *self.laptops)
+
+    @cached_property
+    def active_agents(self) -> tuple[Agent, ...]:
+        return tuple(a for a in self.agents if a.active(self.today))
+
+    @cached_property
+    def agent_of(self) -> dict[str, Agent]:
+        """Laptop name → the active agent who carries it."""
+        return {a.laptop: a for a in self.active_agents if a.laptop}
+
+    @cached_property
+    def laptop_named(self) -> dict[str, Laptop]:
+        return {m.name: m for m in self.laptops}
+
+    @cached_property
+    def desktop_named(self) -> dict[str, Desktop]:
+        return {m.name: m for m in self.desktops}
+
+    @cached_property
+    def _agents_of_desktop(self) -> dict[str, tuple[Agent, ...]]:
+        found: dict[str, list[Agent]] = {}
+        for agent in self.active_agents:
+            if agent.desktop:
+                found.setdefault(agent.desktop, []).append(agent)
+        return {name: tuple(agents) for name, agents in found.items()}
+
+    def agents_of(self, desktop: Desktop) -> tuple[Agent, ...]:
+        """The active agents who work on this desktop."""
+        return self._agents_of_desktop.get(desktop.name, ())
+
+    @cached_property
+    def peers(self) -> tuple[Laptop, ...]:
+        """The laptops that may open a tunnel: carried by an active agent, with an address and a key in the ledger."""
+        return tuple(m for m in self.laptops if m.name in self.agent_of and m.public_key and m.tunnel_address)
+
+    def laptops_of(self, desktop: Desktop) -> tuple[Laptop, ...]:
+        """The peers whose agent works on this desktop."""
+        names = {a.laptop for a in self.agents_of(desktop)}
+        return tuple(m for m in self.peers if m.name in names)
+
+    @cached_property
+    def application_keyed(self) -> dict[str, Application]:
+        return {a.key: a for a in self.applications}
+
+    @cached_property
+    def profile_named(self) -> dict[str, Profile]:
+        return {p.name: p for p in self.profiles}
+
+    def applications_of(self, agent: Agent) -> tuple[Application, ...]:
+        return tuple(self.application_keyed[key] for key in self.profile_named[agent.profile].applications)
+
+    @cached_property
+    def accesses(self) -> tuple[Access, ...]:
+        """Every allowed (laptop, address, protocol, port): applications of the profile, and RDP to the agent's desktop."""
+        return tuple(access for laptop in self.peers for access in self._accesses_of(laptop))
+
+    def _accesses_of(self, laptop: Laptop) -> list[Access]:
+        agent = self.agent_of[laptop.name]
+        found = []
+        for app in self.applications_of(agent):
+            found += [Access(laptop, app.address, "tcp", port, app.title) for port in app.tcp]
+            found += [Access(laptop, app.address, "udp", port, app.title) for port in app.udp]
+        if agent.desktop:
+            found.append(Access(laptop, self.desktop_named[agent.desktop].address, "tcp", RDP_PORT, agent.desktop))
+        return found
+
+    def gateway_address(self) -> IPv4Address:
+        """The gateway's own address inside the tunnel: the first of the network; resolver and time server of the laptops."""
+        return self.network.tunnel[1]
+
+    def gateway_address6(self) -> IPv6Address | None:
+        return self.network.tunnel6[1] if self.network.tunnel6 else None
+
+
+RDP_PORT = 3389
+HOME_NETWORKS = (IPv4Network("192.168.0.0/24"), IPv4Network("192.168.1.0/24"))
