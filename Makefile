@@ -1,0 +1,52 @@
+# telekit on a fresh Debian machine: `make demo` shows it all, `make test` proves it. Both need root for the lab.
+
+PYTHON ?= python3
+BIN := .venv/bin
+LAB_RELEASE ?= trixie
+
+.PHONY: help install check test demo lab-packages lock clean
+
+help:
+	@echo "make install   a virtual environment in .venv, with telekit in it"
+	@echo "make demo      install, build the lab town, provision it, verify it (root)"
+	@echo "make check     types, lint, import contract and the tests that need no machine"
+	@echo "make test      everything: check, and the lab on Debian 13 and 12 (root)"
+
+install: .venv/.installed
+
+# The lock file decides every version and its hash; uv itself is pinned with its hash in requirements-uv.txt.
+.venv/.installed: pyproject.toml uv.lock requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "telekit needs Python 3.11 or later: apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "installing python3-venv"; apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	$(BIN)/uv sync --quiet --locked
+	@touch $@
+
+lock:
+	$(BIN)/uv lock
+	$(BIN)/uv export --quiet --locked --only-group bootstrap --no-header --output-file requirements-uv.txt
+
+# What the lab needs from Debian, in the lab's own words.
+lab-packages: install
+	@$(BIN)/python -m toolkit.lab packages --install
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto -m "not lab"
+
+test: install lab-packages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+demo: install lab-packages
+	@$(BIN)/python -m toolkit.demo --release $(LAB_RELEASE)
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo
