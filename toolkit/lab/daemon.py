@@ -1,0 +1,161 @@
+"""The one process that holds a running lab: its namespaces, mounts, servers, relays and machines.
+
+Its mount namespace is private and everything it starts dies with it, so a lab that is killed leaves nothing but a few
+empty folders and cgroups, which the next `up` or `down` removes. Started by `toolkit.lab.nspawn`, spoken to in lines of
+JSON over a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from toolkit.lab import aptcache, names, network, services
+from toolkit.lab.front import front
+from toolkit.lab.guest import Machine, ScriptError, shell
+from toolkit.lab.places import Places
+from toolkit.lab.processes import Process
+from toolkit.lab.relay import Place, relay, serve
+from toolkit.lab.requirements import SEARCH
+from toolkit.lab.town import INTERNET_ROUTER, Town, from_json
+
+Request = dict[str, Any]
+# Each machine's systemd watches files; the kernel's usual allowance is spent by some thirty of them.
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_WANTED = 1024
+
+
+class Daemon:
+    """A running lab."""
+
+    def __init__(self, places: Places, town: Town, images: dict[str, str], cache_port: int) -> None:
+        self.places = places
+        self.town = town
+        self.cache_port = cache_port
+        self.stopped = asyncio.Event()
+        self.children: list[asyncio.subprocess.Process] = []
+        self.machines = {
+            guest.name: Machine(guest, index, town, places, Path(images[guest.role])) for index, guest in enumerate(town.guests)
+        }
+
+    async def run(self) -> None:
+        """Build the town, listen, and hold everything until `shutdown` or a signal."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stopped.set)
+        await shell(network.build(self.town))
+        await self._start_name_servers()
+        await services.start(self.town.services)
+        await serve(Place("isp", INTERNET_ROUTER, 80), front(self.cache_port))
+        for machine in self.machines.values():
+            guest = machine.guest
+            await relay(Place(None, "127.0.0.1", guest.ssh_port), Place("admin", guest.address, 22))
+        server = await asyncio.start_unix_server(self._converse, self.places.control)
+        self.places.control.chmod(0o600)
+        await self.stopped.wait()
+        server.close()
+        await asyncio.gather(*(machine.stop() for machine in self.machines.values()))
+        for child in self.children:
+            child.terminate()
+
+    async def _start_name_servers(self) -> None:
+        for namespace, text in names.configurations(self.town, self.places.run).items():
+            file = self.places.run / f"dnsmasq-{namespace}.conf"
+            file.write_text(text, encoding="utf-8")
+            with (self.places.log / f"dnsmasq-{namespace}.log").open("w") as log:
+                child = await asyncio.create_subprocess_exec(
+                    "setpriv", "--pdeathsig", "KILL", "--", "nsenter", f"--net=/run/netns/{namespace}",
+                    shutil.which("dnsmasq", path=SEARCH) or "dnsmasq", f"--conf-file={file}",
+                    stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                )  # fmt: skip
+            self.children.append(child)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = json.loads(await reader.readline())
+            answer = await self._answer(request)
+        except (ScriptError, KeyError, ValueError, OSError) as error:
+            answer = {"error": str(error)}
+        with suppress(OSError):
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async def _answer(self, request: Request) -> Request:
+        verbs: dict[str, Callable[[Request], Awaitable[None]]] = {
+            "status": self._nothing,
+            "start": self._start,
+            "stop": self._stop,
+            "cable": self._cable,
+            "shutdown": self._shutdown,
+        }
+        await verbs[request["do"]](request)
+        return {"machines": [machine.report() for machine in self.machines.values()]}
+
+    async def _nothing(self, request: Request) -> None:
+        """Only the answer's report is wanted."""
+
+    async def _start(self, request: Request) -> None:
+        for name in request["machines"]:
+            self.machines[name].start()
+
+    async def _stop(self, request: Request) -> None:
+        await asyncio.gather(*(self.machines[name].stop(hard=request.get("hard", False)) for name in request["machines"]))
+
+    async def _cable(self, request: Request) -> None:
+        await self.machines[request["machine"]].cable(request["card"], plugged=request["plugged"])
+
+    async def _shutdown(self, request: Request) -> None:
+        self.stopped.set()
+
+
+def _settle(places: Places) -> None:
+    """Mount, in this process's own mount namespace, the memory for disks and a folder for network namespaces."""
+    netns = Path("/run/netns")
+    for folder, size in ((netns, "1m"), (places.disks, "75%")):
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "telekit-lab", str(folder)], check=True)
+    with suppress(OSError):
+        if int(INOTIFY.read_text(encoding="ascii")) < INOTIFY_WANTED:
+            INOTIFY.write_text(str(INOTIFY_WANTED), encoding="ascii")
+
+
+def main(name: str) -> int:
+    """Hold the lab called `name`, described in its runtime folder; a second daemon for it ends at once."""
+    places = Places(name)
+    with (places.run / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        me = Process.of(os.getpid())
+        assert me is not None
+        me.save(places.process)
+        town = from_json(places.town.read_text(encoding="utf-8"))
+        images = json.loads((places.run / "images.json").read_text(encoding="utf-8"))
+        try:
+            _settle(places)
+            with aptcache.in_use() as port:
+                asyncio.run(_hold(places, town, images, port))
+        except Exception:
+            (places.run / "failure").write_text(traceback.format_exc(limit=-3), encoding="utf-8")
+            raise
+    return 0
+
+
+async def _hold(places: Places, town: Town, images: dict[str, str], port: int) -> None:
+    await Daemon(places, town, images, port).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,58 @@
+"""The town's name servers, which are dnsmasq: the fake internet's, the home router's (with DHCP), the town hall's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolkit.lab.town import HOME_LEASES, HOME_ROUTER, INTERNET_ROUTER, Town
+
+COMMON = """\
+# Written by telekit's lab.
+keep-in-foreground
+no-daemon
+no-hosts
+no-resolv
+no-poll
+bind-interfaces
+user=nobody
+group=nogroup
+"""
+
+
+def configurations(town: Town, folder: Path) -> dict[str, str]:
+    """Namespace → configuration of the dnsmasq that runs there."""
+    return {"isp": _internet(town), "homebox": _home(folder), "servers": _town_hall(town)}
+
+
+def _internet(town: Town) -> str:
+    """Knows what the internet may know, and says of everything else that it does not exist."""
+    lines = [f"listen-address={INTERNET_ROUTER}", "local=/#/"]
+    lines += [f"host-record={name},{address}" for name, address in town.public_names.items()]
+    return COMMON + "\n".join(lines) + "\n"
+
+
+def _home(folder: Path) -> str:
+    lines = [
+        f"listen-address={HOME_ROUTER}",
+        f"server={INTERNET_ROUTER}",
+        f"dhcp-range={HOME_LEASES}",
+        "dhcp-authoritative",
+        "no-ping",
+        f"dhcp-leasefile={folder / 'leases'}",
+        "cache-size=0",
+    ]
+    return COMMON + "\n".join(lines) + "\n"
+
+
+def _town_hall(town: Town) -> str:
+    """Answers for the town hall's zones, with the public names in them, and asks the internet about the rest."""
+    own = {name: ip for name, ip in town.public_names.items() if name.endswith(tuple(f".{z}" for z in town.zones))}
+    lines = [f"listen-address={town.dns}", f"server={INTERNET_ROUTER}", "cache-size=0"]
+    lines += [f"local=/{zone}/" for zone in town.zones]
+    lines += [f"host-record={name},{address}" for name, address in (own | town.internal_names).items()]
+    return COMMON + "\n".join(lines) + "\n"
+
+
+def resolver(address: str) -> str:
+    """An /etc/resolv.conf."""
+    return f"nameserver {address}\n" if address else ""

@@ -1,0 +1,76 @@
+"""What the lab needs from the computer it runs on, and the Debian package that brings it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from toolkit.errors import UsageError
+
+# Command → the Debian package that provides it.
+TOOLS = {
+    "apt-cacher-ng": "apt-cacher-ng",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "ssh": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+}
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+PACKAGES = (*sorted(set(TOOLS.values()) - {"util-linux", "mount"}), "debian-archive-keyring")
+
+# apt-cacher-ng and dnsmasq live in sbin, which is not on every user's PATH.
+SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages to install before the lab can run, sorted."""
+    missing = {package for command, package in TOOLS.items() if not shutil.which(command, path=SEARCH)}
+    if not os.path.exists(KEYRING):
+        missing.add("debian-archive-keyring")
+    return sorted(missing)
+
+
+def require() -> None:
+    """Refuse, in one sentence that says what to do, a computer on which the lab cannot run."""
+    if os.geteuid() != 0:
+        raise UsageError("the lab makes network namespaces and boots machines: it needs root", hint="run it with sudo")
+    if missing := missing_packages():
+        plural = "s are" if len(missing) > 1 else " is"
+        raise UsageError(
+            f"the lab needs {len(missing)} Debian package{plural.replace(' are', '').replace(' is', '')} "
+            f"that {'are' if len(missing) > 1 else 'is'} not installed: {', '.join(missing)}",
+            hint=f"apt-get install {' '.join(missing)}",
+        )
+    _load_modules()
+    if not os.path.exists("/dev/net/tun"):
+        raise UsageError("this kernel offers no /dev/net/tun, which the lab's WireGuard needs", hint="modprobe tun")
+    with open("/proc/filesystems", encoding="ascii") as file:
+        if "overlay" not in file.read().split():
+            raise UsageError("this kernel offers no overlay file system, on which the lab's machines live")
+
+
+def install() -> None:
+    """Install what is missing with apt, without its recommendations and without starting its services."""
+    missing = missing_packages()
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        raise UsageError("installing packages needs root", hint=f"sudo apt-get install {' '.join(missing)}")
+    # RUNLEVEL=1: apt-cacher-ng and others are wanted as programs, their system services are not the lab's to start.
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
+    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, env=quiet)
+
+
+def _load_modules() -> None:
+    """Ask for the modules that machines in namespaces cannot load themselves; built-in and absent ones are both fine."""
+    modprobe = shutil.which("modprobe", path=SEARCH)
+    if modprobe is None:  # a computer whose kernel comes from outside: a container, some virtual machines
+        return
+    for module in ("tun", "overlay", "wireguard", "nf_tables", "nft_masq", "nft_ct", "bridge", "veth"):
+        subprocess.run([modprobe, "--quiet", module], check=False, stderr=subprocess.DEVNULL)

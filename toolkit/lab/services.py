@@ -1,0 +1,120 @@
+"""The town's servers: business applications, the antivirus mirror, a web site of the fake internet.
+
+An application says, on each port of the inventory, who it is and who asked: one line of JSON, over plain TCP, HTTP, TLS or
+UDP. On TCP whatever is sent comes back after that line; `GET /count` is a stream of numbered lines without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import suppress
+
+from toolkit.lab.namespaces import bound_socket
+from toolkit.lab.relay import Handler, Place, serve
+from toolkit.lab.town import INTERNET_HOST, MIRROR, Service
+
+SERVERS = "servers"
+EICAR = "44d88612fea8a8f36de82e1278abb02f:68:Lab.Eicar\n"
+PATIENCE = 0.3
+COUNT_EVERY = 0.02
+
+
+def introduction(service: Service, client: str) -> bytes:
+    """The line by which an application says who it is and who asked."""
+    return json.dumps({
+        "application": service.application,
+        "server": f"{service.address}:{service.port}/{service.protocol}",
+        "client": client,
+    }).encode() + b"\n"  # fmt: skip
+
+
+def application(service: Service) -> Handler:
+    """Answer a client of the application; one that is silent for a moment gets the introduction first."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = introduction(service, writer.get_extra_info("peername")[0])
+        first = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                first = await reader.read(4096)
+                if not first:
+                    return
+        if first.startswith((b"GET ", b"HEAD ")):
+            await _answer_web(first, line, writer)
+            return
+        writer.write(line + first)
+        while data := await reader.read(4096):
+            writer.write(data)
+            await writer.drain()
+
+    return handle
+
+
+async def _answer_web(request: bytes, line: bytes, writer: asyncio.StreamWriter) -> None:
+    if request.startswith(b"GET /count"):
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        number = 0
+        while not writer.is_closing():
+            writer.write(b"%d\n" % number)
+            await writer.drain()
+            number += 1
+            await asyncio.sleep(COUNT_EVERY)
+        return
+    writer.write(page(line, "application/json"))
+    await writer.drain()
+
+
+def page(body: bytes, kind: str = "text/plain", status: str = "200 OK") -> bytes:
+    """A whole HTTP answer."""
+    head = f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+def site(pages: dict[str, bytes]) -> Handler:
+    """A web server of fixed pages; `{client}` in a page is the address that asked."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+        method, path, *_ = head.split(b" ", 2)
+        body = pages.get(path.decode(errors="replace").partition("?")[0])
+        if body is None:
+            answer = page(b"not found\n", status="404 Not Found")
+        else:
+            client = writer.get_extra_info("peername")[0].encode()
+            answer = page(body.replace(b"{client}", client))
+        writer.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if method == b"HEAD" else answer)
+        await writer.drain()
+
+    return handle
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Answer each datagram with the application's introduction."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        assert isinstance(self.transport, asyncio.DatagramTransport)
+        self.transport.sendto(introduction(self.service, addr[0]), addr)
+
+
+async def start(services: tuple[Service, ...]) -> None:
+    """Start every server; they live as long as the event loop."""
+    loop = asyncio.get_running_loop()
+    for service in services:
+        place = Place(SERVERS, service.address, service.port)
+        if service.protocol == "udp":
+            bound = bound_socket(SERVERS, service.address, service.port, socket.SOCK_DGRAM)
+            await loop.create_datagram_endpoint(lambda s=service: _Datagrams(s), sock=bound)  # type: ignore[misc]  # a default binds it
+        else:
+            await serve(place, application(service))
+    await serve(Place("isp", MIRROR, 80), site({"/lab.hdb": EICAR.encode()}))
+    hello = b"telekit lab: this is the internet, you are {client}\n"
+    await serve(Place("internet", INTERNET_HOST, 80), site({"/": hello, "/generate_204": b""}))

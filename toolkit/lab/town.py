@@ -1,0 +1,239 @@
+"""What the test town is made of: machines, networks, servers and names, derived from the inventory; no input or output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Interface
+
+from toolkit.errors import UsageError
+from toolkit.model import Commune, Desktop, Gateway, Machine, Role
+
+INTERNET_ROUTER = "198.18.0.1"
+GATEWAY_WAN = "198.18.0.2"
+TOWN_ROUTER_WAN = "198.18.0.3"
+HOME_ROUTER_WAN = "198.18.0.10"
+MIRROR = "198.18.0.20"
+INTERNET_HOST = "198.18.0.100"
+HOME_ROUTER = "192.168.1.1"
+HOME_HOST = "192.168.1.50"
+HOME_LEASES = "192.168.1.100,192.168.1.199,12h"
+DEBIAN_NAMES = ("deb.debian.org", "security.debian.org")
+VANTAGES = ("internet", "home", "admin")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A network card: its name in the machine, the bridge it hangs on, its addresses (none: DHCP), its default router."""
+
+    name: str
+    bridge: str
+    addresses: tuple[str, ...] = ()
+    router: str = ""
+    mac: str = ""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A network namespace of the lab that is no Debian machine: a router, a server, somewhere to look from."""
+
+    name: str
+    cards: tuple[Card, ...]
+    resolver: str = ""
+    forwards: bool = False
+    routes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A Debian machine: where its sshd shows on 127.0.0.1, and the address to which the relay leads."""
+
+    name: str
+    role: str
+    ssh_port: int
+    address: str
+    cards: tuple[Card, ...]
+    resolver: str = ""
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """A port on which a business application answers."""
+
+    application: str
+    address: str
+    protocol: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Town:
+    """Everything that the lab's daemon builds; survives a round trip through JSON."""
+
+    name: str
+    release: str
+    inventory: str
+    admin_user: str
+    operator_key: str
+    dns: str
+    zones: tuple[str, ...]
+    guests: tuple[Guest, ...]
+    hosts: tuple[Host, ...]
+    services: tuple[Service, ...]
+    public_names: dict[str, str] = field(default_factory=dict)
+    internal_names: dict[str, str] = field(default_factory=dict)
+
+    def guest(self, name: str) -> Guest:
+        for guest in self.guests:
+            if guest.name == name:
+                return guest
+        raise UsageError(f"the lab has no machine `{name}`", hint=", ".join(g.name for g in self.guests))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+
+def from_json(text: str) -> Town:
+    """The Town that `to_json` wrote."""
+    raw = json.loads(text)
+    raw["guests"] = tuple(Guest(**g | {"cards": _cards(g)}) for g in raw["guests"])
+    raw["hosts"] = tuple(Host(**h | {"cards": _cards(h), "routes": tuple(h["routes"])}) for h in raw["hosts"])
+    raw["services"] = tuple(Service(**s) for s in raw["services"])
+    raw["zones"] = tuple(raw["zones"])
+    return Town(**raw)
+
+
+def _cards(raw: dict[str, list[dict[str, str]]]) -> tuple[Card, ...]:
+    return tuple(Card(**card | {"addresses": tuple(card["addresses"])}) for card in raw["cards"])  # type: ignore[arg-type]  # JSON lists
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the lab's networks lie, read from the inventory: every address that the inventory knows is taken from it."""
+
+    commune: Commune
+    name: str
+
+    @property
+    def _lan_prefix(self) -> int:
+        return self.commune.network.lan[0].prefixlen
+
+    def lan(self, address: object) -> str:
+        return f"{address}/{self._lan_prefix}"
+
+    @property
+    def town_router(self) -> str:
+        """The town hall's own router to the internet, as it stood before telekit: the last address below .255."""
+        first = IPv4Interface(f"{self.gateway_lan}/24").network
+        return str(first[254])
+
+    @property
+    def gateway_lan(self) -> str:
+        return str(self.commune.gateway.address or self.commune.gateway.ssh.host)
+
+    @property
+    def admin(self) -> str:
+        return str(self.commune.network.admin[0][0])
+
+    @property
+    def dns(self) -> str:
+        return str(self.commune.network.dns[0])
+
+    def bench(self, number: int) -> str:
+        bench = self.commune.network.bench[0]
+        return f"{bench[number]}/{bench.prefixlen}"
+
+    def guest(self, machine: Machine, *, bare: bool) -> Guest:
+        """The Debian machine that plays this machine of the inventory."""
+        if machine.ssh is None or machine.ssh.host != "127.0.0.1":
+            raise UsageError("a lab machine's ssh must be a port of 127.0.0.1", where=machine.name, hint="127.0.0.1:2201")
+        cards, resolver = self._cards_of(machine)
+        cards = tuple(self._with_mac(machine, card) for card in cards)
+        reached = cards[-1].addresses[0].split("/")[0]
+        return Guest(machine.name, machine.role.value, machine.ssh.port, reached, cards, resolver, bare)
+
+    def _cards_of(self, machine: Machine) -> tuple[tuple[Card, ...], str]:
+        if isinstance(machine, Gateway):
+            wan = Card("wan0", "wan", (f"{GATEWAY_WAN}/24",), INTERNET_ROUTER)
+            return (wan, Card("lan0", "lan", (self.lan(self.gateway_lan),))), INTERNET_ROUTER
+        if isinstance(machine, Desktop):
+            return (Card("lan0", "lan", (self.lan(machine.address),), self.town_router),), self.dns
+        number = 41 + self.commune.laptops.index(machine)
+        return (Card("eth0", "home"), Card("bench0", "bench", (self.bench(number),))), ""
+
+    def _with_mac(self, machine: Machine, card: Card) -> Card:
+        given = getattr(machine, "mac", None) if card.name != "bench0" else None
+        digest = hashlib.sha256(f"{self.name}/{machine.name}/{card.name}".encode()).hexdigest()
+        mac = given or ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
+        return Card(card.name, card.bridge, card.addresses, card.router, mac)
+
+    def hosts(self) -> tuple[Host, ...]:
+        """Routers, servers and vantage points around the machines."""
+        network = self.commune.network
+        applications = tuple(dict.fromkeys(self.lan(a.address) for a in self.commune.applications))
+        servers = Card("lan0", "lan", (self.lan(self.dns), *applications), self.town_router)
+        back = f"{network.tunnel} via {self.gateway_lan}"
+        return (
+            Host("isp", (Card("eth0", "wan", (f"{INTERNET_ROUTER}/24", f"{MIRROR}/24")),), INTERNET_ROUTER),
+            Host("internet", (Card("eth0", "wan", (f"{INTERNET_HOST}/24",), INTERNET_ROUTER),), INTERNET_ROUTER),
+            self._router("homebox", HOME_ROUTER_WAN, Card("in0", "home", (f"{HOME_ROUTER}/24",))),
+            self._router("townbox", TOWN_ROUTER_WAN, Card("in0", "lan", (self.lan(self.town_router),)), back),
+            Host("home", (Card("eth0", "home", (f"{HOME_HOST}/24",), HOME_ROUTER),), HOME_ROUTER),
+            Host("servers", (servers,), self.dns),
+            Host("admin", (Card("lan0", "lan", (self.lan(self.admin),), self.town_router),
+                           Card("bench0", "bench", (self.bench(10),))), self.dns),
+        )  # fmt: skip
+
+    def _router(self, name: str, wan: str, inside: Card, *routes: str) -> Host:
+        outside = Card("wan0", "wan", (f"{wan}/24",), INTERNET_ROUTER)
+        return Host(name, (outside, inside), INTERNET_ROUTER, forwards=True, routes=routes)
+
+    def services(self) -> tuple[Service, ...]:
+        return tuple(
+            Service(app.key, str(app.address), protocol, port)
+            for app in self.commune.applications
+            for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
+            for port in ports
+        )
+
+    def public_names(self) -> dict[str, str]:
+        """What the fake internet's DNS answers: the gateway's endpoint, the mirror, the web, Debian's names."""
+        names = dict.fromkeys(DEBIAN_NAMES, INTERNET_ROUTER)
+        names["www.internet.example"] = INTERNET_HOST
+        names[self.commune.gateway.endpoint.host] = GATEWAY_WAN
+        names[f"mirror.{self.commune.domain}"] = MIRROR
+        return names
+
+    def internal_names(self) -> dict[str, str]:
+        """What only the town hall's DNS answers, beside the public names of its own zone."""
+        domain = self.commune.domain
+        names = {f"{app.key}.{domain}": str(app.address) for app in self.commune.applications}
+        names |= {f"{desktop.name}.{domain}": str(desktop.address) for desktop in self.commune.desktops}
+        names[f"{self.commune.gateway.name}.{domain}"] = self.gateway_lan
+        return names
+
+
+def design(  # noqa: PLR0913 - each is one fact of the town
+    commune: Commune, *, name: str, release: str, inventory: str, operator_key: str, bare: frozenset[str] = frozenset()
+) -> Town:
+    """The whole town for this commune."""
+    plan = Plan(commune, name)
+    return Town(
+        name=name,
+        release=release,
+        inventory=inventory,
+        admin_user=commune.admin_user,
+        operator_key=operator_key,
+        dns=plan.dns,
+        zones=commune.network.zones or (commune.domain,),
+        guests=tuple(plan.guest(machine, bare=machine.name in bare) for machine in commune.machines),
+        hosts=plan.hosts(),
+        services=plan.services(),
+        public_names=plan.public_names(),
+        internal_names=plan.internal_names(),
+    )
+
+
+ROLES_WITH_SCREEN = (Role.LAPTOP.value,)
