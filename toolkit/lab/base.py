@@ -21,8 +21,8 @@ RELEASES = ("trixie", "bookworm")
 EDITION = 1
 
 STOCK = (
-    "systemd-sysv", "systemd", "dbus", "udev", "openssh-server", "sudo", "python3-minimal", "ifupdown", "iproute2", "iputils-ping",
-    "procps", "ca-certificates", "netbase", "tzdata", "locales", "less", "kmod",
+    "systemd-sysv", "systemd", "dbus", "udev", "openssh-server", "sudo", "python3-minimal", "ifupdown", "iproute2",
+    "iputils-ping", "procps", "ca-certificates", "netbase", "tzdata", "locales", "less", "kmod",
 )  # fmt: skip
 DHCP_CLIENT = {"bookworm": "isc-dhcp-client", "trixie": "dhcpcd-base"}
 # Test equipment, so that a check can look at a laptop's screen: not what a recipe installs.
@@ -87,9 +87,7 @@ def _build(release: str, role: str, image: Path, port: int) -> None:
         f"--include={','.join(packages_of(release, role))}",
         release, str(new), "-",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, input=SOURCES.format(release=release), capture_output=True, text=True, check=False, cwd="/"
-    )
+    done = subprocess.run(command, input=SOURCES.format(release=release), capture_output=True, text=True, check=False, cwd="/")
     if done.returncode != 0:
         shutil.rmtree(new, ignore_errors=True)
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:]

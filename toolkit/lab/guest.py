@@ -19,7 +19,9 @@ from toolkit.lab.town import Guest, Town
 REBOOT = 133
 STOP_SECONDS = 20.0
 # Enter the machine's cgroups, die with the daemon, be the machine.
-ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; done; shift; exec setpriv --pdeathsig KILL -- "$@"'
+ENTER = (
+    'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; done; shift; exec setpriv --pdeathsig KILL -- "$@"'
+)
 
 
 class ScriptError(Exception):

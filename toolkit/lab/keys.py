@@ -26,9 +26,7 @@ def ensure_operator(inventory: Path) -> str:
 
 def write_known_hosts(inventory: Path, machines: list[dict[str, Any]]) -> None:
     """Write the host keys of the lab's machines, as `telekit trust` pins them."""
-    lines = [
-        f"[127.0.0.1]:{machine['ssh_port']} {key}" for machine in machines for key in machine["host_keys"]
-    ]
+    lines = [f"[127.0.0.1]:{machine['ssh_port']} {key}" for machine in machines for key in machine["host_keys"]]
     file = inventory / "known_hosts"
     temporary = file.with_suffix(".new")
     temporary.write_text("\n".join(lines) + "\n", encoding="ascii")

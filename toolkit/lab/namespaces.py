@@ -52,9 +52,7 @@ def new_socket(namespace: str | None, kind: socket.SocketKind = socket.SOCK_STRE
     return made
 
 
-def bound_socket(
-    namespace: str | None, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
-) -> socket.socket:
+def bound_socket(namespace: str | None, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """A socket of the namespace bound to the address and port; a TCP one listens."""
     made = new_socket(namespace, kind)
     try:

@@ -37,9 +37,7 @@ class NspawnLab:
 
     # -- up ----------------------------------------------------------------------------------------------------------
 
-    def up(
-        self, release: str = "trixie", *, only: Sequence[str] = (), bare: Sequence[str] = (), say: Say = print
-    ) -> LabStatus:
+    def up(self, release: str = "trixie", *, only: Sequence[str] = (), bare: Sequence[str] = (), say: Say = print) -> LabStatus:
         """Build what is missing and boot; `only`: these machines, `bare`: without the administrator's account."""
         require()
         with self._alone():
@@ -59,9 +57,7 @@ class NspawnLab:
     def _designed(self, release: str, bare: frozenset[str]) -> Town:
         commune = load(self.inventory).commune
         key = keys.ensure_operator(self.inventory)
-        return design(
-            commune, name=self.name, release=release, inventory=str(self.inventory), operator_key=key, bare=bare
-        )
+        return design(commune, name=self.name, release=release, inventory=str(self.inventory), operator_key=key, bare=bare)
 
     def _same_town(self, town: Town) -> None:
         running = self._town()
@@ -116,7 +112,9 @@ class NspawnLab:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:") and int(line.split()[1]) < needed * 1024:
                 free = int(line.split()[1]) // 1024
-                raise UsageError(f"the lab needs {needed} MiB of memory, {free} are available", hint="--only takes fewer machines")
+                raise UsageError(
+                    f"the lab needs {needed} MiB of memory, {free} are available", hint="--only takes fewer machines"
+                )
 
     def _await(self, wanted: list[str]) -> None:
         deadline = time.monotonic() + BOOT_SECONDS

@@ -42,9 +42,7 @@ class Vantage(Protocol):
 
     name: str
 
-    def run(
-        self, argv: Sequence[str], timeout: float = 60.0, *, stdin: str | None = None, check: bool = False
-    ) -> Completed:
+    def run(self, argv: Sequence[str], timeout: float = 60.0, *, stdin: str | None = None, check: bool = False) -> Completed:
         """Run a command there; text in, text out."""
 
     def command(self, argv: Sequence[str]) -> list[str]:
@@ -81,9 +79,7 @@ class Lab(Protocol):
 
     name: str
 
-    def up(
-        self, release: str = "trixie", *, only: Sequence[str] = (), bare: Sequence[str] = (), say: Say = print
-    ) -> LabStatus:
+    def up(self, release: str = "trixie", *, only: Sequence[str] = (), bare: Sequence[str] = (), say: Say = print) -> LabStatus:
         """Build what is missing and boot; `only`: these machines, `bare`: without the administrator's account."""
 
     def down(self, *, purge: bool = False, say: Say = print) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from toolkit.errors import UsageError
 
@@ -30,7 +31,7 @@ SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/s
 def missing_packages() -> list[str]:
     """The Debian packages to install before the lab can run, sorted."""
     missing = {package for command, package in TOOLS.items() if not shutil.which(command, path=SEARCH)}
-    if not os.path.exists(KEYRING):
+    if not Path(KEYRING).exists():
         missing.add("debian-archive-keyring")
     return sorted(missing)
 
@@ -47,11 +48,10 @@ def require() -> None:
             hint=f"apt-get install {' '.join(missing)}",
         )
     _load_modules()
-    if not os.path.exists("/dev/net/tun"):
+    if not Path("/dev/net/tun").exists():
         raise UsageError("this kernel offers no /dev/net/tun, which the lab's WireGuard needs", hint="modprobe tun")
-    with open("/proc/filesystems", encoding="ascii") as file:
-        if "overlay" not in file.read().split():
-            raise UsageError("this kernel offers no overlay file system, on which the lab's machines live")
+    if "overlay" not in Path("/proc/filesystems").read_text(encoding="ascii").split():
+        raise UsageError("this kernel offers no overlay file system, on which the lab's machines live")
 
 
 def install() -> None:

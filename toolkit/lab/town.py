@@ -215,7 +215,7 @@ class Plan:
         return names
 
 
-def design(  # noqa: PLR0913 - each is one fact of the town
+def design(
     commune: Commune, *, name: str, release: str, inventory: str, operator_key: str, bare: frozenset[str] = frozenset()
 ) -> Town:
     """The whole town for this commune."""

@@ -63,9 +63,7 @@ class Inside:
     def _prefix(self) -> list[str]:
         raise NotImplementedError
 
-    def run(
-        self, argv: Sequence[str], timeout: float = 60.0, *, stdin: str | None = None, check: bool = False
-    ) -> Completed:
+    def run(self, argv: Sequence[str], timeout: float = 60.0, *, stdin: str | None = None, check: bool = False) -> Completed:
         """Run a command there; text in, text out."""
         return subprocess.run(
             [*self._prefix(), *argv], input=stdin or "", capture_output=True, text=True, timeout=timeout, check=check,
