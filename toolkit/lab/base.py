@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -22,7 +23,7 @@ EDITION = 1
 
 STOCK = (
     "systemd-sysv", "systemd", "dbus", "udev", "openssh-server", "sudo", "python3-minimal", "ifupdown", "iproute2",
-    "iputils-ping", "procps", "ca-certificates", "netbase", "tzdata", "locales", "less", "kmod",
+    "iputils-ping", "procps", "ca-certificates", "netbase", "tzdata", "less", "kmod",
 )  # fmt: skip
 DHCP_CLIENT = {"bookworm": "isc-dhcp-client", "trixie": "dhcpcd-base"}
 # Test equipment, so that a check can look at a laptop's screen: not what a recipe installs.
@@ -33,6 +34,13 @@ deb http://deb.debian.org/debian {release} main
 deb http://deb.debian.org/debian {release}-updates main
 deb http://deb.debian.org/debian-security {release}-security main
 """
+# Descriptions of packages are for people who choose some; parsing them would cost each machine a second of processor.
+APT_OPTIONS = 'Acquire::Languages "none";\n'
+# The machines live in memory: waiting for a disk proves nothing.
+DPKG_OPTIONS = "force-unsafe-io\n"
+TRACES = (
+    "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/resolv.conf", "etc/machine-id",
+)  # fmt: skip
 
 
 def packages_of(release: str, role: str) -> tuple[str, ...]:
@@ -43,10 +51,17 @@ def packages_of(release: str, role: str) -> tuple[str, ...]:
     return (*STOCK, DHCP_CLIENT[release], *screen)
 
 
+def apt_options() -> str:
+    """What the machines' apt is told: with the exceptions that this computer's own apt makes for its mirror's dates."""
+    dump = subprocess.run(["apt-config", "dump"], check=False, capture_output=True, text=True).stdout
+    dates = [line for line in dump.splitlines() if re.match(r'Acquire::Check-(Date|Valid-Until) "', line)]
+    return APT_OPTIONS + "".join(f"{line}\n" for line in dates)
+
+
 def image_of(release: str, role: str) -> Path:
     """Where the image for this release and role is, or will be: another list of packages is another image."""
     packages = " ".join(packages_of(release, role))
-    digest = hashlib.sha256(f"{EDITION} {release} {packages} {SOURCES}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{EDITION} {release} {packages} {SOURCES} {apt_options()}".encode()).hexdigest()[:12]
     return IMAGES / f"{release}-{digest}"
 
 
@@ -83,7 +98,10 @@ def _build(release: str, role: str, image: Path, port: int) -> None:
     command = [
         "mmdebstrap", "--quiet", "--mode=root", "--format=directory", "--variant=minbase",
         f"--aptopt=Acquire::http::Proxy \"http://127.0.0.1:{port}\"", "--aptopt=Acquire::Retries \"3\"",
-        "--dpkgopt=force-unsafe-io",
+        *(f"--aptopt={option}" for option in apt_options().splitlines()),
+        f"--dpkgopt={DPKG_OPTIONS.strip()}",
+        # A machine that was just installed knows its packages, and so do these; no recipe is spared its own update.
+        "--skip=cleanup/apt/lists",
         f"--include={','.join(packages_of(release, role))}",
         release, str(new), "-",
     ]  # fmt: skip
@@ -98,14 +116,16 @@ def _build(release: str, role: str, image: Path, port: int) -> None:
 
 def _finish(root: Path, release: str) -> None:
     """Make it what a fresh installation is: no identity of its own yet, stock sources, no trace of how it was made."""
-    for trace in ("etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/resolv.conf"):
+    for trace in TRACES:
         (root / trace).unlink(missing_ok=True)
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     (root / "etc/apt/sources.list").write_text(SOURCES.format(release=release), encoding="utf-8")
-    (root / "etc/machine-id").write_text("uninitialized\n", encoding="utf-8")
-    # Machines live in memory: waiting for a disk proves nothing.
-    (root / "etc/dpkg/dpkg.cfg.d/lab").write_text("force-unsafe-io\n", encoding="utf-8")
+    (root / "etc/dpkg/dpkg.cfg.d/lab").write_text(DPKG_OPTIONS, encoding="utf-8")
+    (root / "etc/apt/apt.conf.d/90lab").write_text(apt_options(), encoding="utf-8")
+    if (dhcpcd := root / "etc/dhcpcd.conf").is_file():
+        # Five seconds at each boot to ask whether somebody else has the address: the lab's router knows.
+        dhcpcd.write_text(dhcpcd.read_text(encoding="utf-8") + "noarp\n", encoding="utf-8")
     for unit in ("systemd-firstboot.service", "systemd-networkd-wait-online.service"):
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
 

@@ -40,6 +40,8 @@ class Disk:
 def identify(root: Path, guest: Guest, town: Town) -> str | None:
     """Give the machine its name, network, SSH host keys and way in; returns root's password if it is a bare machine."""
     _write(root, "etc/hostname", guest.name + "\n")
+    # Without one, systemd takes the boot for the very first and enables what no installation of Debian has enabled.
+    _write(root, "etc/machine-id", secrets.token_hex(16) + "\n", mode=0o444)
     _write(root, "etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{guest.name}\n::1\tlocalhost ip6-localhost\n")
     _write(root, "etc/network/interfaces", interfaces(guest.cards))
     if guest.resolver:
