@@ -10,6 +10,7 @@ import asyncio
 import json
 import socket
 from contextlib import suppress
+from typing import cast
 
 from toolkit.lab.namespaces import bound_socket
 from toolkit.lab.relay import Handler, Place, serve
@@ -98,10 +99,10 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.service = service
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        # Python 3.11's own datagram transport is no DatagramTransport by its class.
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        assert isinstance(self.transport, asyncio.DatagramTransport)
         self.transport.sendto(introduction(self.service, addr[0]), addr)
 
 
