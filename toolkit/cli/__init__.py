@@ -1,0 +1,99 @@
+"""The command `telekit`: parse, call, report. What commands need is imported when they run, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from toolkit import __version__
+from toolkit.cli import daily
+from toolkit.cli.lab import lab
+from toolkit.errors import TelekitError
+from toolkit.report import Report
+from toolkit.result import Result
+
+USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+
+class Commands(click.Group):
+    """Lists its commands in the order of a commune's life, not of the alphabet."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: telekit provision --commune alfortville",
+)
+@click.version_option(__version__, prog_name="telekit", message="%(prog)s %(version)s")
+def telekit() -> None:
+    """Remote access for a town hall: VPN gateway, remote desktops, laptops."""
+
+
+for command in (daily.check, daily.plan, daily.provision, lab):
+    telekit.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 good, 1 a machine is in trouble, 2 usage, 3 changes pending."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = given[: given.index("--")] if "--" in given else given
+    report = Report(_name(options), json="--json" in options, debug="--debug" in options)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(given, report)
+    except BrokenPipeError:
+        # Whoever read us has read enough; Python must not complain while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    finally:
+        report.quiet()
+
+
+def _run(given: Sequence[str], report: Report) -> int:
+    try:
+        result = telekit.main(list(given), prog_name="telekit", standalone_mode=False, obj=report)
+        if isinstance(result, Result):
+            report.result(result)
+            return result.exit_code
+        return int(result or 0)
+    except click.ClickException as error:
+        _misused(error, report)
+        return USAGE
+    except TelekitError as error:
+        report.error(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        report.failure("interrupted; nothing is half done.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        from toolkit.cli.bug import record
+
+        if report.debug:
+            raise
+        report.failure(f"this is a bug in telekit: {type(error).__name__}. What happened is in {record(given, error)}")
+        return 1
+
+
+def _misused(error: click.ClickException, report: Report) -> None:
+    context = getattr(error, "ctx", None)
+    report.usage(error.format_message().rstrip("."), f"see {context.command_path if context else 'telekit'} --help")
+
+
+def _name(options: Sequence[str]) -> str:
+    """The command's name as typed, for an error that comes before it is known."""
+    words = [word for word in options if not word.startswith("-")]
+    return " ".join(words[: 2 if words[:1] == ["lab"] else 1])
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,7 @@
+"""`python -m toolkit.cli`: the command `telekit`."""
+
+import sys
+
+from toolkit.cli import main
+
+sys.exit(main())

@@ -1,0 +1,52 @@
+"""From an inventory to machines that are what it says: plan shows it, provision does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from toolkit import journal
+from toolkit.enrolment import Enrolment
+from toolkit.result import Observer, Result
+from toolkit.targets import Job, targets_of
+from toolkit.visit import Visit
+from toolkit.watch import Watch
+
+Confirm = Callable[[Result], bool]
+
+
+def plan(job: Job, observer: Observer) -> Result:
+    """What provision would change, with diffs; nothing is touched, neither machines nor files."""
+    with _visit(job, observer) as visit:
+        visit.arrive()
+        return visit.plan()
+
+
+def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> Result:
+    """Do it, and write it down; `confirm` is shown the plan first and may decline."""
+    key = job.identities[0] if job.identities else None
+    with journal.run(job.folder, "provision", job.commune.slug, selected=job.names, key=key) as run:
+        with _visit(job, observer) as visit:
+            visit.arrive()
+            if confirm is not None and not confirm(visit.plan()):
+                run.forget()
+                return Result("provision", job.commune.slug, closing="Nothing was touched.")
+            try:
+                result = visit.provision()
+            except KeyboardInterrupt:
+                result = visit.interrupted()
+                run.finish(result, journal.INTERRUPTED)
+                return result
+        run.finish(result)
+        return result
+
+
+@contextmanager
+def _visit(job: Job, observer: Observer) -> Iterator[Visit]:
+    from toolkit.engine import Session
+
+    enrolment, watch = Enrolment(job), Watch(observer)
+    data = enrolment.data()
+    targets = targets_of(enrolment.job, data)
+    with Session(targets, job.options(), watch.emit) as session:
+        yield Visit(enrolment, session, targets, data, watch)

@@ -1,0 +1,88 @@
+"""From a commune's machines to the engine's targets: which are meant, where they answer, what their recipes receive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.errors import UsageError
+from toolkit.model import Commune, Machine, Role, Secret, SshAddress
+
+if TYPE_CHECKING:
+    from toolkit.engine import Options, Target
+
+KNOWN_HOSTS = "known_hosts"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command's work: a commune as its files say it now, the machines meant, and how to reach them."""
+
+    folder: Path
+    commune: Commune
+    machines: tuple[Machine, ...]
+    identities: tuple[Path, ...]
+    parallel: int = 50
+    debug: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(machine.name for machine in self.machines)
+
+    def options(self) -> Options:
+        from toolkit.engine import Options
+
+        return Options(
+            known_hosts=self.folder / KNOWN_HOSTS, identities=self.identities, parallel=self.parallel, debug=self.debug
+        )
+
+
+def select(commune: Commune, only: Sequence[str] = (), roles: Iterable[Role] = ()) -> tuple[Machine, ...]:
+    """The machines named and of these roles, in the inventory's order; nothing given means all."""
+    names = {machine.name for machine in commune.machines}
+    for name in only:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(names)[:8])}{' …' * (len(names) > 8)}"
+            raise UsageError(f"{commune.slug} has no machine `{name}`", hint=hint)
+    wanted = frozenset(roles)
+    found = tuple(m for m in commune.machines if (not only or m.name in only) and (not wanted or m.role in wanted))
+    if not found:
+        raise UsageError(f"no machine of {commune.slug} is both named and of that role", hint="drop --only or --role")
+    return found
+
+
+def ssh_of(machine: Machine) -> SshAddress | None:
+    """Where the machine's sshd answers; None: a laptop without a bench address that never had a tunnel."""
+    if machine.ssh is not None:
+        return machine.ssh
+    address = getattr(machine, "tunnel_address", None)
+    return SshAddress(str(address)) if address is not None else None
+
+
+def known_host(address: SshAddress) -> str:
+    """The name under which OpenSSH keeps a host's key."""
+    return address.host if address.port == 22 else f"[{address.host}]:{address.port}"
+
+
+def data_of(machine: Machine, commune: Commune, passwords: Mapping[str, Secret] | None = None) -> dict[str, object]:
+    """What the machine's recipe receives as host.data."""
+    data: dict[str, object] = {"machine": machine, "commune": commune}
+    if machine.role is Role.DESKTOP:
+        data["passwords"] = dict(passwords or {})
+    return data
+
+
+def targets_of(job: Job, data: Mapping[str, Mapping[str, object]]) -> list[Target]:
+    """The machines of the job that have an address; data: machine name → what its recipe receives."""
+    from toolkit.engine import Target
+
+    addressed = ((machine, ssh_of(machine)) for machine in job.machines)
+    return [
+        Target(machine.name, str(machine.role), ssh, job.commune.admin_user, data[machine.name])
+        for machine, ssh in addressed
+        if ssh is not None
+    ]

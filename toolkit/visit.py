@@ -1,0 +1,169 @@
+"""One session to a commune's machines, from the first connection to what came of each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from toolkit import preflight
+from toolkit.enrolment import FILE, Enrolment
+from toolkit.model import Role
+from toolkit.result import Change, MachineReport, Result, State, counted
+from toolkit.roles import ROLES
+from toolkit.watch import Watch
+
+if TYPE_CHECKING:
+    from toolkit.engine import MachinePlan, Session, Target
+
+Deploys = Sequence[Callable[[], None]]
+Data = dict[str, dict[str, object]]
+AGAIN = "it is half done: run provision again to finish it"
+HOMELESS = "no address is known yet: give it `ssh` in commune.toml for its first time on the bench"
+
+
+class Visit:
+    """What was asked of the machines of a job and what they said; a machine with a report is out of the run."""
+
+    def __init__(self, enrolment: Enrolment, session: Session, targets: Sequence[Target], data: Data, watch: Watch) -> None:
+        self.enrolment, self.session, self.watch, self.data = enrolment, session, watch, data
+        self.targets = {target.name: target for target in targets}
+        self.roles = {machine.name: str(machine.role) for machine in enrolment.job.machines}
+        self.reports: dict[str, MachineReport] = {}
+        self.warnings: dict[str, tuple[str, ...]] = {}
+        self.began = time.monotonic()
+
+    # -- before anything is touched ----------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        """Connect, and refuse the machines that must not be touched."""
+        for name in self.roles:
+            if name not in self.targets:
+                self._report(name, State.UNREACHABLE, HOMELESS)
+        self.watch.phase("Connecting", list(self.targets))
+        self.session.connect()
+        for name, reason in self.session.unreachable.items():
+            self._report(name, State.UNREACHABLE, reason)
+        self.watch.phase("Preflight", self._ready())
+        for name, verdict in preflight.run(self.session, self.enrolment.job.commune).items():
+            self.warnings[name] = verdict.warnings
+            if verdict.refused:
+                self._report(name, State.FAILED, "\n".join(verdict.refusals))
+
+    def _ready(self) -> list[str]:
+        """The machines that nothing has gone wrong with so far; one that fell silent meanwhile is unreachable."""
+        for name, reason in self.session.unreachable.items():
+            if name not in self.reports:
+                self._report(name, State.UNREACHABLE, reason)
+        return [name for name in self.targets if name not in self.reports]
+
+    def _report(self, name: str, state: State, reason: str = "", changes: tuple[Change, ...] = ()) -> None:
+        seconds = self.watch.seconds[name] if name in self.watch.begun else None
+        self.reports[name] = MachineReport(
+            name, self.roles[name], state, reason, changes or self.watch.changes(name),
+            warnings=self.warnings.get(name, ()), seconds=seconds,
+        )  # fmt: skip
+
+    def _in_order(self) -> tuple[MachineReport, ...]:
+        return tuple(self.reports[name] for name in self.roles)
+
+    # -- plan --------------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Result:
+        """What the machines that are ready would go through; they stay ready."""
+        ready = self._ready()
+        self.watch.phase("Planning", ready)
+        plans = self.session.plan(lambda target: _everything(target.role) if target.name in ready else ())
+        before = dict(self.reports)
+        for name in ready:
+            self._plan(name, plans[name])
+        found, self.reports = self._in_order(), before
+        return _planned(self.enrolment.job.commune.slug, found)
+
+    def _plan(self, name: str, plan: MachinePlan) -> None:
+        if plan.error:
+            self._report(name, State.FAILED, plan.error)
+        elif any(operation.kind == "change" for operation in plan.operations):
+            changes = tuple(Change(o.name, o.kind, o.detail, o.diff) for o in plan.operations)
+            self._report(name, State.PENDING, changes=changes)
+        else:
+            # What depends on a change that is not there will not happen.
+            self._report(name, State.UNCHANGED)
+
+    # -- provision ---------------------------------------------------------------------------------------------------
+
+    def provision(self) -> Result:
+        """Enrol; hand out addresses, keys and certificates; then apply the recipes."""
+        # Addresses are kept before any machine hears of one.
+        self.enrolment.save()
+        self._apply("Enrolling", lambda role: (ROLES[Role(role)].enrolment(),))
+        self._record()
+        self._apply("Provisioning", lambda role: (ROLES[Role(role)].deploy(),), last=True)
+        for name in self._ready():
+            self._report(name, State.CHANGED if self.watch.changed[name] else State.UNCHANGED)
+        return self._provisioned()
+
+    def _record(self) -> None:
+        ready = self._ready()
+        answers = self.session.run_all(lambda _: f"cat {FILE}", seconds=30)
+        refused = self.enrolment.record({name: answers[name].stdout for name in ready if name in answers})
+        for name, reason in refused.items():
+            self._report(name, State.FAILED, reason)
+        # The engine reads host.data from the very dictionaries that it was given.
+        for name, data in self.enrolment.data().items():
+            self.data[name].update(data)
+
+    def _apply(self, title: str, deploys: Callable[[str], Deploys], *, last: bool = False) -> None:
+        ready = self._ready()
+        self.watch.phase(title, ready, last=last)
+        results = self.session.apply(lambda target: deploys(target.role) if target.name in ready else ())
+        for name in ready:
+            if failed := results[name].failed:
+                self._report(name, State.FAILED, f"{failed.name}\n{failed.output}".strip())
+
+    def _provisioned(self) -> Result:
+        slug, machines = self.enrolment.job.commune.slug, self._in_order()
+        result = Result("provision", slug, machines)
+        selection = "".join(f" --only {m.name}" for m in machines if m.state in (State.FAILED, State.UNREACHABLE))
+        following = f"telekit provision --commune {slug}{selection}" if result.troubled else f"telekit verify --commune {slug}"
+        seconds = round(time.monotonic() - self.began, 3)
+        return Result(
+            "provision", slug, machines, {"seconds": seconds}, closing=_sum(result, "changed"), next=following,
+            exit_code=int(result.troubled),
+        )  # fmt: skip
+
+    def interrupted(self) -> Result:
+        """What is done and what is half done when the operator pressed Ctrl-C."""
+        for name in self._ready():
+            if name in self.watch.done:
+                self._report(name, State.CHANGED if self.watch.changed[name] else State.UNCHANGED)
+            else:
+                self._report(name, State.UNFINISHED, AGAIN if name in self.watch.begun else "not begun")
+        slug, machines = self.enrolment.job.commune.slug, self._in_order()
+        closing = "Interrupted. Every file is whole, and running it again finishes the rest."
+        return Result("provision", slug, machines, closing=closing, next=f"telekit provision --commune {slug}", exit_code=130)
+
+
+def _everything(role: str) -> Deploys:
+    recipe = ROLES[Role(role)]
+    return (recipe.enrolment(), recipe.deploy())
+
+
+def _planned(slug: str, machines: tuple[MachineReport, ...]) -> Result:
+    result = Result("plan", slug, machines)
+    return Result(
+        "plan", slug, machines, closing=f"{_sum(result, 'would change')} Nothing was touched.",
+        next=f"telekit provision --commune {slug}" if result.count(State.PENDING) else "",
+        exit_code=int(result.troubled),
+    )  # fmt: skip
+
+
+def _sum(result: Result, changing: str) -> str:
+    """`1 machine would change, 1 unchanged, 1 unreachable.`"""
+    states = {State.PENDING: changing, State.CHANGED: changing}
+    order = (State.PENDING, State.CHANGED, State.UNCHANGED, State.FAILED, State.UNREACHABLE, State.UNFINISHED)
+    parts = [(result.count(state), states.get(state, str(state))) for state in order if result.count(state)]
+    if not parts:
+        return "No machine."
+    number, word = parts[0]
+    return ", ".join([f"{counted(number, 'machine')} {word}", *(f"{n} {w}" for n, w in parts[1:])]) + "."
