@@ -1,1 +1,5 @@
-"""Files → Commune: the only reader of what a town hall writes by hand."""
+"""The files of a commune, read, checked and turned into one frozen Commune."""
+
+from toolkit.inventory.folder import Loaded, find, load, slugs
+
+__all__ = ["Loaded", "find", "load", "slugs"]

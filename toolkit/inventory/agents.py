@@ -1,0 +1,170 @@
+"""agents.csv, as HR sends it and a spreadsheet saves it → agents with their lines."""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from toolkit.inventory.habits import account
+from toolkit.inventory.problems import Problems, Refused, guess, listed, shown
+from toolkit.inventory.values import text
+from toolkit.model import Agent
+
+# Agent's field → the headers by which it is known, compared without case, accents, hyphens and underscores.
+COLUMNS = {
+    "identifier": ("identifiant", "identifier", "login", "id", "utilisateur", "user", "username"),
+    "last_name": ("nom", "nom de famille", "last name", "lastname", "surname", "family name"),
+    "first_name": ("prénom", "first name", "firstname", "given name"),
+    "service": ("service", "direction", "department"),
+    "profile": ("profil", "profile"),
+    "laptop": ("portable", "ordinateur portable", "laptop"),
+    "desktop": ("poste", "poste de travail", "desktop"),
+    "starts": ("du", "début", "date de début", "from", "start", "starts", "start date"),
+    "ends": ("au", "fin", "date de fin", "to", "until", "end", "ends", "end date"),
+}
+# Cells that no line may leave empty, and columns that must be there.
+NEEDED = ("identifier", "last_name", "first_name", "profile")
+REQUIRED = (*NEEDED, "laptop")
+HEADER = "identifiant;nom;prénom;service;profil;portable;poste;du;au"
+DELIMITERS = ";,\t"
+DATES = "as 2026-01-31 or 31/01/2026 (day/month/year)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent and the line of agents.csv."""
+
+    agent: Agent
+    line: int
+
+
+def _plain(header: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", header.casefold())
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return re.sub(r"[\s_\-.]+", " ", letters).strip()
+
+
+FIELD_OF = {_plain(header): name for name, headers in COLUMNS.items() for header in headers}
+
+
+def parse(content: str, problems: Problems) -> list[Row]:
+    """Given the text of agents.csv, every agent that can be read."""
+    lines = [(number, line) for number, line in enumerate(content.split("\n"), start=1) if line.strip()]
+    if lines and re.fullmatch(r'"?sep=(.)"?', lines[0][1].strip(), re.IGNORECASE):
+        lines = lines[1:]
+    if not lines:
+        problems.error(0, "the file is empty", f"its first line is {HEADER}")
+        return []
+    number, header = lines[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    columns = _columns(number, _cells(number, header, delimiter, problems), problems)
+    if columns is None:
+        return []
+    rows = (_row(number, line, delimiter, columns, problems) for number, line in lines[1:])
+    found = [row for row in rows if row]
+    _refuse_twice(found, problems)
+    return found
+
+
+def _cells(number: int, line: str, delimiter: str, problems: Problems) -> list[str] | None:
+    """The cells of one line; a line at a time, so that an unclosed quote spoils one agent and not the rest."""
+    try:
+        return next(csv.reader((line,), delimiter=delimiter, strict=True, skipinitialspace=True))
+    except (csv.Error, StopIteration):
+        problems.error(
+            number, "the double quotes of this line do not match", "each cell stands on one line, between two quotes or none"
+        )
+        return None
+
+
+def _columns(number: int, headers: list[str] | None, problems: Problems) -> list[str] | None:
+    """The field of each column, "" for one that telekit does not use; None if the file cannot be read by them."""
+    if headers is None:
+        return None
+    fields = [FIELD_OF.get(_plain(header), "") for header in headers]
+    known = [spelling for spellings in COLUMNS.values() for spelling in spellings]
+    for header, field in zip(headers, fields, strict=True):
+        likely = guess(_plain(header), known) if not field and header.strip() else ""
+        if likely:
+            problems.error(number, f"unknown column {shown(header.strip())}", likely)
+        elif not field and header.strip():
+            problems.warn(
+                number,
+                f"column {shown(header.strip())} is not used",
+                "remove it if it is personal data that telekit does not need",
+            )
+    twice = [COLUMNS[field][0] for field, count in Counter(fields).items() if field and count > 1]
+    missing = [COLUMNS[field][0] for field in REQUIRED if field not in fields]
+    if twice:
+        problems.error(number, f"column twice: {listed(twice)}", "keep one of the two")
+    if missing:
+        problems.error(
+            number, f"missing column{'s' if len(missing) > 1 else ''}: {listed(missing)}", f"the first line is {HEADER}"
+        )
+    return None if missing or twice else fields
+
+
+def _row(number: int, line: str, delimiter: str, columns: list[str], problems: Problems) -> Row | None:
+    cells = _cells(number, line, delimiter, problems)
+    if cells is None or not any(cell.strip() for cell in cells):
+        return None
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        hint = f"a cell that holds `{delimiter}` stands between double quotes"
+        problems.error(number, f"{len(cells)} cells where the first line has {len(columns)} columns", hint)
+        return None
+    found = dict(_fields(number, dict(zip(columns, cells, strict=False)), problems))
+    if not all(name in found for name in NEEDED):
+        return None
+    starts, ends = found.get("starts"), found.get("ends")
+    if isinstance(starts, date) and isinstance(ends, date) and ends < starts:
+        problems.error(number, f"{found['identifier']}: the end {ends} is before the start {starts}", "swap the two dates")
+    return Row(Agent(**found), number)  # type: ignore[arg-type]
+
+
+def _fields(number: int, cells: dict[str, str], problems: Problems) -> Iterator[tuple[str, object]]:
+    """The good values of one line; an empty cell is no value, and a problem where one is needed."""
+    for field in COLUMNS:
+        cell = cells.get(field, "")
+        try:
+            if cell.strip():
+                yield field, PARSERS.get(field, text)(cell)
+            elif field in NEEDED:
+                problems.error(number, f"{COLUMNS[field][0]} is empty")
+        except Refused as refused:
+            problems.error(number, f"{COLUMNS[field][0]}: {refused.what}", refused.hint)
+
+
+def day(value: object) -> date:
+    """A date, ISO or French."""
+    written = text(value)
+    iso = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", written, re.ASCII)
+    french = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", written, re.ASCII)
+    if iso:
+        year, month, number = int(iso[1]), int(iso[2]), int(iso[3])
+    elif french:
+        year, month, number = int(french[3]), int(french[2]), int(french[1])
+    else:
+        raise Refused(f"{shown(written)} is not a date", f"write it {DATES}")
+    try:
+        return date(year, month, number)
+    except ValueError:
+        raise Refused(f"{shown(written)} is not in the calendar", f"write it {DATES}") from None
+
+
+PARSERS = {"identifier": account, "starts": day, "ends": day}
+
+
+def _refuse_twice(rows: list[Row], problems: Problems) -> None:
+    first: dict[str, int] = {}
+    for row in rows:
+        identifier = row.agent.identifier
+        if identifier in first:
+            problems.error(
+                row.line, f"identifier {shown(identifier)} is already on line {first[identifier]}", "one line an agent"
+            )
+        first.setdefault(identifier, row.line)
