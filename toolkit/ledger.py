@@ -1,0 +1,234 @@
+"""What telekit hands out and is told: tunnel addresses, public keys, certificates. An address, once given, never moves."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from toolkit.atomic import replace_file, sweep
+from toolkit.errors import TelekitError, UsageError
+from toolkit.model import Commune, Laptop, LocalNetwork
+
+FILE = "ledger.json"
+VERSION = 1
+DAMAGED = "restore it from a backup, or from the history of the inventories; without it every laptop would get another address"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The tunnel addresses of a laptop."""
+
+    address: IPv4Address
+    address6: IPv6Address | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine."""
+
+    leases: Mapping[str, Lease] = field(default_factory=dict)
+    retired: tuple[tuple[str, Lease], ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, str] = field(default_factory=dict)
+
+    def allocated(self, commune: Commune) -> Ledger:
+        """Given the commune as it is now, every laptop has its addresses, and what belongs to no machine any more is retired.
+
+        A laptop that comes back gets the addresses it had, unless they were needed meanwhile; its old key is gone for good.
+        Addresses outside the tunnel (it was changed in the inventory) are given anew.
+        """
+        names = {laptop.name for laptop in commune.laptops}
+        machines = {machine.name for machine in commune.machines}
+        left = tuple((name, self.leases[name]) for name in sorted(self.leases) if name not in names)
+        desk = _Desk(commune.network, self.leases, (*self.retired, *left), names)
+        leases = {laptop.name: desk.lease(laptop.name) for laptop in commune.laptops}
+        return Ledger(leases, desk.still_retired(), _only(self.keys, machines), _only(self.certificates, machines))
+
+    def enrolled(self, name: str, public: str) -> Ledger:
+        """The ledger with the WireGuard public key that a machine made."""
+        _check_key(name, public)
+        twin = next((other for other, key in self.keys.items() if key == public and other != name), None)
+        if twin:
+            what = f"its WireGuard key is also {twin}'s"
+            raise TelekitError(
+                what, where=name, hint="the disk was cloned: remove /etc/wireguard on one of the two, and provision both"
+            )
+        return replace(self, keys={**self.keys, name: public})
+
+    def certified(self, name: str, pem: str) -> Ledger:
+        """The ledger with the certificate that the commune's authority issued for a desktop."""
+        return replace(self, certificates={**self.certificates, name: pem})
+
+    def complete(self, commune: Commune) -> Commune:
+        """The commune with all that the ledger knows of its machines."""
+        return replace(
+            commune,
+            gateways=tuple(replace(m, public_key=self.keys.get(m.name)) for m in commune.gateways),
+            desktops=tuple(replace(m, certificate=self.certificates.get(m.name)) for m in commune.desktops),
+            laptops=tuple(self._complete_laptop(m, commune.network) for m in commune.laptops),
+        )
+
+    def _complete_laptop(self, laptop: Laptop, network: LocalNetwork) -> Laptop:
+        lease = self.leases.get(laptop.name)
+        return replace(
+            laptop,
+            tunnel_address=lease.address if lease else None,
+            tunnel_address6=lease.address6 if lease and network.tunnel6 else None,
+            public_key=self.keys.get(laptop.name),
+        )
+
+
+class _Desk:
+    """Hands out addresses: the one that a laptop has, the one it had, a fresh one, and last one that somebody else had."""
+
+    def __init__(
+        self, network: LocalNetwork, leases: Mapping[str, Lease], retired: Iterable[tuple[str, Lease]], names: set[str]
+    ) -> None:
+        self.network = network
+        self.retired = [(name, lease) for name, lease in retired if self._usable(lease.address)]
+        # A laptop that came back keeps its old lease from being handed to another meanwhile.
+        returned = {name: lease for name, lease in self.retired if name in names and name not in leases}
+        kept = {name: lease for name, lease in leases.items() if name in names and self._usable(lease.address)}
+        self.held = returned | kept
+        self.retired = [(name, lease) for name, lease in self.retired if returned.get(name) != lease]
+        self.taken = {lease.address for lease in self.held.values()}
+        self.taken6 = {lease.address6 for lease in self.held.values() if lease.address6 and self._usable6(lease.address6)}
+        self.set_aside = {lease.address for _, lease in self.retired}
+        self.next = 2
+
+    def lease(self, name: str) -> Lease:
+        held = self.held.get(name)
+        address = held.address if held else self._fresh()
+        return Lease(address, self._address6(address, held.address6 if held else None))
+
+    def still_retired(self) -> tuple[tuple[str, Lease], ...]:
+        return tuple((name, lease) for name, lease in self.retired if lease.address not in self.taken)
+
+    def _fresh(self) -> IPv4Address:
+        tunnel = self.network.tunnel
+        # The first address is the gateway's, the last the broadcast address.
+        while self.next < tunnel.num_addresses - 1:
+            address = tunnel[self.next]
+            self.next += 1
+            if address not in self.taken and address not in self.set_aside:
+                self.taken.add(address)
+                return address
+        for _, lease in self.retired:
+            if lease.address not in self.taken:
+                self.taken.add(lease.address)
+                return lease.address
+        raise UsageError(f"the tunnel {tunnel} has no address left", hint="widen `tunnel` in commune.toml")
+
+    def _address6(self, address: IPv4Address, held: IPv6Address | None) -> IPv6Address | None:
+        """The IPv6 address with the same place in its network as the IPv4 one has, where that is free."""
+        tunnel6 = self.network.tunnel6
+        if tunnel6 is None or (held and self._usable6(held)):
+            return held
+        place = int(address) - int(self.network.tunnel.network_address)
+        last = tunnel6.num_addresses - 1
+        places = (place, *range(2, last)) if place < last else range(2, last)
+        fresh = next((tunnel6[p] for p in places if tunnel6[p] not in self.taken6), None)
+        if fresh is None:
+            raise UsageError(f"the tunnel {tunnel6} has no address left", hint="widen `tunnel6` in commune.toml")
+        self.taken6.add(fresh)
+        return fresh
+
+    def _usable(self, address: IPv4Address) -> bool:
+        tunnel = self.network.tunnel
+        return address in tunnel and address not in (tunnel[0], tunnel[1], tunnel[-1])
+
+    def _usable6(self, address: IPv6Address) -> bool:
+        tunnel6 = self.network.tunnel6
+        return tunnel6 is not None and address in tunnel6 and address not in (tunnel6[0], tunnel6[1])
+
+
+def read(folder: Path) -> Ledger:
+    """The ledger of a commune; empty before the first provision."""
+    path = folder / FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return Ledger()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    try:
+        return _ledger(json.loads(content))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UsageError("the ledger is damaged", where=str(path), hint=DAMAGED) from error
+
+
+def write(folder: Path, ledger: Ledger) -> None:
+    """Write the ledger, whole or not at all; nothing is written when it says the same."""
+    path = folder / FILE
+    content = (json.dumps(_document(ledger), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    if path.is_file() and path.read_bytes() == content:
+        sweep(path)
+        return
+    replace_file(path, content, mode=0o644)
+
+
+def _document(ledger: Ledger) -> dict[str, object]:
+    return {
+        "version": VERSION,
+        "leases": {name: _lease_document(lease) for name, lease in ledger.leases.items()},
+        "retired": [{"laptop": name} | _lease_document(lease) for name, lease in ledger.retired],
+        "keys": dict(ledger.keys),
+        "certificates": dict(ledger.certificates),
+    }
+
+
+def _lease_document(lease: Lease) -> dict[str, str]:
+    return {"address": str(lease.address)} | ({"address6": str(lease.address6)} if lease.address6 else {})
+
+
+def _ledger(document: dict[str, object]) -> Ledger:
+    """The ledger that a document holds; any of the usual exceptions if it does not."""
+    if document["version"] != VERSION:
+        raise ValueError(f"version {document['version']!r}")
+    leases = {name: _lease(item) for name, item in _mapping(document["leases"]).items()}
+    items = document["retired"]
+    if not isinstance(items, list):
+        raise TypeError("retired")
+    retired = tuple((_word(item["laptop"]), _lease(item)) for item in items)
+    addresses = [lease.address for lease in (*leases.values(), *(lease for _, lease in retired))]
+    if len(set(addresses)) != len(addresses):
+        raise ValueError("an address twice")
+    keys = {name: _word(key) for name, key in _mapping(document["keys"]).items()}
+    certificates = {name: _word(pem) for name, pem in _mapping(document["certificates"]).items()}
+    return Ledger(leases, retired, keys, certificates)
+
+
+def _lease(item: object) -> Lease:
+    found = _mapping(item)
+    address6 = found.get("address6")
+    return Lease(IPv4Address(_word(found["address"])), IPv6Address(_word(address6)) if address6 is not None else None)
+
+
+def _mapping(item: object) -> dict[str, object]:
+    if not isinstance(item, dict):
+        raise TypeError("not an object")
+    return item
+
+
+def _word(item: object) -> str:
+    if not isinstance(item, str):
+        raise TypeError("not a text")
+    return item
+
+
+def _only(found: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    return {name: value for name, value in found.items() if name in names}
+
+
+def _check_key(name: str, public: str) -> None:
+    try:
+        good = len(base64.b64decode(public, validate=True)) == 32 and len(public) == 44
+    except (binascii.Error, ValueError):
+        good = False
+    if not good:
+        raise TelekitError("what it gave is not a WireGuard public key", where=name, hint="look at /etc/telekit/enrolment there")
