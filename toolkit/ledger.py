@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 from pathlib import Path
 
 from toolkit.atomic import replace_file, sweep
@@ -131,7 +132,7 @@ class _Desk:
             return held
         place = int(address) - int(self.network.tunnel.network_address)
         last = tunnel6.num_addresses - 1
-        places = (place, *range(2, last)) if place < last else range(2, last)
+        places = chain((place,) if place < last else (), range(2, last))
         fresh = next((tunnel6[p] for p in places if tunnel6[p] not in self.taken6), None)
         if fresh is None:
             raise UsageError(f"the tunnel {tunnel6} has no address left", hint="widen `tunnel6` in commune.toml")
