@@ -6,16 +6,15 @@ The system's own apt-cacher-ng, if there is one, is never touched.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from toolkit.errors import TelekitError
+from toolkit.lab import mirror
 from toolkit.lab.places import STATE
 from toolkit.lab.processes import Process
 from toolkit.lab.requirements import SEARCH
@@ -36,7 +35,7 @@ ReportPage:
 ExThreshold: 30
 ForeGround: 1
 ConnectProto: v4 v6
-{proxy}"""
+"""
 
 
 @contextmanager
@@ -83,9 +82,12 @@ def _ensure_running() -> None:
         raise TelekitError(f"another program already listens on 127.0.0.1:{PORT}, the port of the lab's package cache")
     for folder in ("cache", "log", "run", "conf"):
         (FOLDER / folder).mkdir(exist_ok=True)
-    proxy = _upstream_proxy()
-    text = CONFIGURATION.format(folder=FOLDER, port=PORT, proxy=f"Proxy: {proxy}\n" if proxy else "")
-    (FOLDER / "conf" / "acng.conf").write_text(text, encoding="utf-8")
+    options = mirror.of_this_computer().cache_options()
+    configuration = FOLDER / "conf" / "acng.conf"
+    configuration.touch(mode=0o600)  # a proxy's address may hold a password
+    configuration.write_text(
+        CONFIGURATION.format(folder=FOLDER, port=PORT) + "".join(f"{o}\n" for o in options), encoding="utf-8"
+    )
     with (FOLDER / "log" / "process.log").open("w") as log:
         child = subprocess.Popen(
             [shutil.which("apt-cacher-ng", path=SEARCH) or "apt-cacher-ng", "-c", str(FOLDER / "conf")],
@@ -104,17 +106,3 @@ def _answers() -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", PORT)) == 0
-
-
-def _upstream_proxy() -> str:
-    """The proxy of this computer's own apt, if it uses one."""
-    shell = subprocess.run(
-        ["apt-config", "shell", "PROXY", "Acquire::http::Proxy"], check=False, capture_output=True, text=True
-    ).stdout
-    proxy = shell.partition("='")[2].rstrip("'\n") or os.environ.get("http_proxy", "")
-    return "" if proxy.upper() == "DIRECT" else proxy
-
-
-def size() -> int:
-    """Bytes of packages that the cache holds."""
-    return sum(f.stat().st_size for f in Path(FOLDER / "cache").rglob("*") if f.is_file())

@@ -25,6 +25,8 @@ from toolkit.lab.town import Town, design, from_json
 from toolkit.lab.vantage import Inside, NotUpError, OutOfBand, ask, vantage, write_names
 
 BOOT_SECONDS = 90.0
+# A provisioned machine with a session open: its disk (some 800) and what runs on it.
+MEBIBYTES = 1100
 
 
 class NspawnLab:
@@ -47,7 +49,7 @@ class NspawnLab:
                 self._same_town(town)
             else:
                 self._clear()
-                self._launch(town, say)
+                self._launch(town, wanted, say)
             say(f"Booting {', '.join(wanted)}")
             ask(self.places, {"do": "start", "machines": wanted})
             self._await(wanted)
@@ -66,10 +68,10 @@ class NspawnLab:
         what = f"with Debian {running.release}" if running.release != town.release else "from another inventory or options"
         raise UsageError(f"the lab `{self.name}` already runs, {what}", hint=f"telekit lab down --name {self.name}")
 
-    def _launch(self, town: Town, say: Say) -> None:
+    def _launch(self, town: Town, wanted: list[str], say: Say) -> None:
         """Start the daemon and wait until it listens."""
         self._free_ports(town)
-        self._enough_memory(town)
+        self._enough_memory(len(wanted))
         images = base.ensure(town.release, {guest.role for guest in town.guests}, say)
         self.places.log.mkdir(parents=True, exist_ok=True)
         self.places.run.chmod(0o755)
@@ -106,9 +108,9 @@ class NspawnLab:
                     hint = "another lab? `telekit lab status`, or other ports in commune.toml"
                     raise UsageError(f"port {guest.ssh_port} of 127.0.0.1 is taken", where=guest.name, hint=hint) from error
 
-    def _enough_memory(self, town: Town) -> None:
+    def _enough_memory(self, machines: int) -> None:
         """Refuse a computer on which machines and their disks, both in memory, would not fit."""
-        needed = 700 * len(town.guests)
+        needed = MEBIBYTES * machines
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:") and int(line.split()[1]) < needed * 1024:
                 free = int(line.split()[1]) // 1024

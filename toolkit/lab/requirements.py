@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from toolkit.errors import UsageError
+from toolkit.errors import TelekitError, UsageError
 
 # Command → the Debian package that provides it.
 TOOLS = {
@@ -23,6 +25,9 @@ TOOLS = {
 }
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = (*sorted(set(TOOLS.values()) - {"util-linux", "mount"}), "debian-archive-keyring")
+
+# Packages that would start a server when they are installed.
+SERVICES = ("apt-cacher-ng",)
 
 # apt-cacher-ng and dnsmasq live in sbin, which is not on every user's PATH.
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -41,12 +46,8 @@ def require() -> None:
     if os.geteuid() != 0:
         raise UsageError("the lab makes network namespaces and boots machines: it needs root", hint="run it with sudo")
     if missing := missing_packages():
-        plural = "s are" if len(missing) > 1 else " is"
-        raise UsageError(
-            f"the lab needs {len(missing)} Debian package{plural.replace(' are', '').replace(' is', '')} "
-            f"that {'are' if len(missing) > 1 else 'is'} not installed: {', '.join(missing)}",
-            hint=f"apt-get install {' '.join(missing)}",
-        )
+        what = "a Debian package that is" if len(missing) == 1 else f"{len(missing)} Debian packages that are"
+        raise UsageError(f"the lab needs {what} not installed: {', '.join(missing)}", hint=f"apt-get install {' '.join(missing)}")
     _load_modules()
     if not Path("/dev/net/tun").exists():
         raise UsageError("this kernel offers no /dev/net/tun, which the lab's WireGuard needs", hint="modprobe tun")
@@ -61,10 +62,27 @@ def install() -> None:
         return
     if os.geteuid() != 0:
         raise UsageError("installing packages needs root", hint=f"sudo apt-get install {' '.join(missing)}")
-    # RUNLEVEL=1: apt-cacher-ng and others are wanted as programs, their system services are not the lab's to start.
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, env=quiet)
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
+        with _held_back([f"{package}.service" for package in SERVICES if package in missing]):
+            subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, env=quiet)
+    except subprocess.CalledProcessError as error:
+        raise TelekitError(f"apt-get ended with {error.returncode}", hint="what it said stands above") from error
+
+
+@contextmanager
+def _held_back(units: list[str]) -> Iterator[None]:
+    """Let the block install these services without starting them: the lab wants programs, not servers open to the network."""
+    if not units or not Path("/run/systemd/system").is_dir():
+        yield
+        return
+    subprocess.run(["systemctl", "mask", "--runtime", "--quiet", *units], check=False, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        subprocess.run(["systemctl", "unmask", "--runtime", "--quiet", *units], check=False)
+        subprocess.run(["systemctl", "disable", "--quiet", *units], check=False, stderr=subprocess.DEVNULL)
 
 
 def _load_modules() -> None:
