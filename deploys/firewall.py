@@ -1,0 +1,65 @@
+"""nftables: a whole ruleset, checked, loaded in one step, and known to be the one that runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from io import StringIO
+
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+from pyinfra.facts.files import Sha256File
+from pyinfra.operations import files
+
+from deploys.service import UnitState
+
+CANDIDATE = "/etc/telekit/nftables.conf"
+BOOT = "/etc/nftables.conf"
+VERSION = "@VERSION@"
+
+# What is loaded at boot is replaced only by what nft accepts, and in one step.
+LOAD = f"""\
+set -eu
+nft --check --file {CANDIDATE}
+install -m 600 {CANDIDATE} {BOOT}.new
+mv -f {BOOT}.new {BOOT}
+nft --file {BOOT}
+"""
+
+
+class LoadedVersion(FactBase[str]):
+    """The version that the loaded ruleset says it is: a comment of its table."""
+
+    def command(self) -> str:
+        return "nft --terse list table inet telekit 2>/dev/null | sed -n 's/^\\tcomment \"\\(.*\\)\"/\\1/p'"
+
+    def process(self, output: list[str]) -> str:
+        return output[0] if output else ""
+
+
+def versioned(ruleset: str) -> str:
+    """The ruleset with its own version in it: a digest of its text."""
+    return ruleset.replace(VERSION, hashlib.sha256(ruleset.encode()).hexdigest()[:32])
+
+
+def version(ruleset: str) -> str:
+    """The version that `versioned` gave."""
+    return ruleset.partition('comment "')[2].partition('"')[0]
+
+
+@operation()
+def _load(ruleset: str) -> Generator[str, None, None]:
+    boots = host.get_fact(UnitState, unit="nftables.service", files=[])
+    digest = hashlib.sha256(ruleset.encode()).hexdigest()
+    if host.get_fact(Sha256File, path=BOOT) != digest or host.get_fact(LoadedVersion) != version(ruleset):
+        yield LOAD
+    if boots.enabled != "enabled":
+        yield "systemctl enable --quiet nftables.service"
+
+
+def firewall(ruleset: str) -> None:
+    """Have this ruleset loaded, now and at boot. Its table `inet telekit` carries `comment "@VERSION@"`."""
+    ruleset = versioned(ruleset)
+    files.put(name="Write the firewall", src=StringIO(ruleset), dest=CANDIDATE, user="root", group="root", mode="600")
+    _load(name="Load the firewall", ruleset=ruleset)

@@ -1,0 +1,140 @@
+"""WireGuard: the machine's own key, and an interface that lives on while its peers change."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+PRIVATE_KEY = "/etc/wireguard/private.key"
+ENROLMENT = "/etc/telekit/enrolment"
+
+# The private key goes from wg to its file and from there to wg: never through an argument, never off the machine.
+MAKE_KEY = f"""\
+set -eu
+umask 077
+mkdir -p /etc/wireguard
+if [ ! -s {PRIVATE_KEY} ]; then
+    wg genkey > {PRIVATE_KEY}.new
+    mv -f {PRIVATE_KEY}.new {PRIVATE_KEY}
+fi
+chmod 600 {PRIVATE_KEY}
+umask 022
+mkdir -p /etc/telekit
+wg pubkey < {PRIVATE_KEY} > {ENROLMENT}.new
+mv -f {ENROLMENT}.new {ENROLMENT}
+"""
+# A configuration without PrivateKey would erase the interface's key.
+SYNCHRONIZE = f"""\
+set -eu
+rest=$(wg-quick strip "$interface")
+{{ printf "[Interface]\\nPrivateKey = "; cat {PRIVATE_KEY}; printf "%s\\n" "$rest"; }} | wg syncconf "$interface" /dev/stdin
+"""
+
+
+class KernelHasWireGuard(FactBase[bool]):
+    """Whether the running kernel brings WireGuard: else wg-quick needs wireguard-go."""
+
+    def command(self) -> str:
+        return "if [ -d /sys/module/wireguard ] || modprobe --dry-run --quiet wireguard 2>/dev/null; then echo yes; fi"
+
+    def process(self, output: list[str]) -> bool:
+        return "yes" in output
+
+
+class KeyIsEnrolled(FactBase[bool]):
+    """Whether the machine has a private key, readable by root alone, and shows its public half for enrolment."""
+
+    def command(self) -> str:
+        return (
+            f'if [ "$(stat -c %a:%u {PRIVATE_KEY} 2>/dev/null)" = 600:0 ]'
+            f' && [ "$(wg pubkey < {PRIVATE_KEY} 2>/dev/null)" = "$(cat {ENROLMENT} 2>/dev/null)" ]; then echo yes; fi'
+        )
+
+    def process(self, output: list[str]) -> bool:
+        return "yes" in output
+
+
+@operation()
+def key_pair() -> Generator[str, None, None]:
+    """Have a WireGuard key made on this machine, whose public half stands in the enrolment file."""
+    if not host.get_fact(KeyIsEnrolled):
+        yield MAKE_KEY
+
+
+@dataclass(slots=True)
+class Interface:
+    """A WireGuard interface: what is wanted, or what runs. `peers`: public key → allowed addresses."""
+
+    addresses: frozenset[str] = frozenset()
+    mtu: int = 0
+    port: int = 0
+    peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Running:
+    """What runs: `up` without `own_key` is an interface whose key is not the machine's."""
+
+    up: bool = False
+    own_key: bool = False
+    service: str = ""
+    enabled: str = ""
+    interface: Interface = field(default_factory=Interface)
+
+
+class RunningInterface(FactBase[Running]):
+    """A WireGuard interface as it runs, without any of its secrets."""
+
+    def command(self, interface: str) -> str:
+        unit = f"wg-quick@{interface}.service"
+        show = f"wg show {interface}"
+        return (
+            f"systemctl show -p ActiveState -p UnitFileState {unit};"
+            f' if [ -d /sys/class/net/{interface} ]; then echo "MTU=$(cat /sys/class/net/{interface}/mtu)";'
+            f' echo "Port=$({show} listen-port)"; echo "Key=$({show} public-key)";'
+            f' echo "Own=$(wg pubkey < {PRIVATE_KEY})";'
+            f" ip -o addr show dev {interface} scope global | sed 's/.* inet6* \\([^ ]*\\) .*/Address=\\1/';"
+            f" {show} allowed-ips | sed 's/^/Peer=/'; fi"
+        )
+
+    def process(self, output: list[str]) -> Running:
+        found: dict[str, list[str]] = {}
+        for line in output:
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+        first = {key: values[0] for key, values in found.items()}
+        peers = dict(value.split("\t", 1) for value in found.get("Peer", ()))
+        return Running(
+            up="MTU" in first,
+            own_key=bool(first.get("Key")) and first.get("Key") == first.get("Own"),
+            service=first.get("ActiveState", ""),
+            enabled=first.get("UnitFileState", ""),
+            interface=Interface(
+                addresses=frozenset(found.get("Address", ())),
+                mtu=int(first.get("MTU", 0)),
+                port=int(first.get("Port") or 0),
+                peers={key: frozenset(addresses.split()) for key, addresses in peers.items()},
+            ),
+        )
+
+
+@operation()
+def run_interface(interface: str, wanted: Interface) -> Generator[str, None, None]:
+    """Have `interface` up as its configuration file says; peers come and go without the others' noticing.
+
+    The comparison is with what runs, not with the file: also right after a run of telekit that was killed half-way.
+    """
+    found = host.get_fact(RunningInterface, interface=interface)
+    unit = shlex.quote(f"wg-quick@{interface}.service")
+    if found.enabled != "enabled":
+        yield f"systemctl enable --quiet {unit}"
+    now = found.interface
+    if not found.up or found.service != "active" or (now.addresses, now.mtu) != (wanted.addresses, wanted.mtu):
+        yield f"systemctl restart {unit}"
+    elif not found.own_key or (now.port, now.peers) != (wanted.port, wanted.peers):
+        yield f"interface={interface}\n{SYNCHRONIZE}"
