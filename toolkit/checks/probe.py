@@ -1,0 +1,138 @@
+"""Knock at doors from a machine: try many addresses and ports at once and say what answered each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from toolkit.checks.declare import NotCheckedError
+from toolkit.checks.subject import Subject
+from toolkit.model import RDP_PORT, Access, Address, Commune, Laptop
+
+SSH_PORT = 22
+# bash alone: every Debian has it, and a machine under examination needs no more than that.
+KNOCK = """\
+knock() {
+  said=$(timeout 3 bash -c '
+    exec 3<>"/dev/$1/$2/$3" || exit 1
+    [ "$1" = udp ] && printf "telekit verify\\n" >&3 || printf "open\\n"
+    IFS= LC_ALL=C read -r -t 1.5 -u 3 line; printf %s "$line"
+  ' knock "$1" "$2" "$3" 2>&1 | tr -c '[:print:]\\n' '?' | head -c 600 | tr '\\n' ' ')
+  printf '%s %s %s %s\\n' "$1" "$2" "$3" "$said"
+}
+export LC_ALL=C
+"""
+
+
+@dataclass(frozen=True)
+class Door:
+    """A port at an address."""
+
+    protocol: str
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        return (
+            f"[{self.address}]:{self.port}/{self.protocol}"
+            if self.address.version == 6
+            else f"{self.address}:{self.port}/{self.protocol}"
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of knocking. state: open, refused, silent, or what the system said; said: the first line from there."""
+
+    state: str
+    said: str = ""
+
+    @property
+    def open(self) -> bool:
+        return self.state == "open"
+
+    def __str__(self) -> str:
+        return f"{self.state}, it said {self.said!r}" if self.said else self.state
+
+
+def door_of(access: Access) -> Door:
+    return Door(access.protocol, access.address, access.port)
+
+
+def knock(subject: Subject, doors: Iterable[Door]) -> dict[Door, Answer]:
+    """Try these doors from the machine, all at once, in under four seconds for some hundreds."""
+    wanted = list(dict.fromkeys(doors))
+    lines = [f"knock {door.protocol} {door.address} {door.port} &" for door in wanted]
+    script = KNOCK + "\n".join(lines) + "\nwait\n"
+    found = {}
+    for line in subject.output(f"bash <<'KNOCK'\n{script}KNOCK\n", seconds=30).splitlines():
+        protocol, address, port, said = line.split(" ", 3)
+        found[(protocol, address, int(port))] = _answer(protocol, said.strip())
+    return {door: found.get((door.protocol, str(door.address), door.port), Answer("silent")) for door in wanted}
+
+
+def _answer(protocol: str, said: str) -> Answer:
+    if protocol == "udp" and said and "onnection refused" not in said and "bash:" not in said and "knock:" not in said:
+        return Answer("open", said[:200])
+    if protocol == "tcp" and said.startswith("open"):
+        return Answer("open", said.removeprefix("open").strip()[:200])
+    if not said:
+        return Answer("silent")
+    if "onnection refused" in said:
+        return Answer("refused")
+    return Answer(said.rpartition(": ")[2].lower() or "silent")
+
+
+def application_doors(commune: Commune) -> list[Door]:
+    """Every port of every business application."""
+    return [
+        Door(protocol, app.address, port)
+        for app in commune.applications
+        for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
+        for port in ports
+    ]
+
+
+def desktop_doors(commune: Commune) -> list[Door]:
+    """The remote desktop of every desktop."""
+    return [Door("tcp", desktop.address, RDP_PORT) for desktop in commune.desktops]
+
+
+def granted(commune: Commune, laptop: Laptop) -> set[Door]:
+    return {door_of(access) for access in commune.accesses if access.laptop.name == laptop.name}
+
+
+def from_laptop(subject: Subject) -> dict[Door, Answer]:
+    """What answers this laptop, of everything that the town hall has: tried once, all of it."""
+    doors = [*application_doors(subject.commune), *desktop_doors(subject.commune), *_administration(subject.commune)]
+    return subject.once("doors", lambda: knock(subject, [*doors, *_other_laptops(subject)]))
+
+
+def _administration(commune: Commune) -> list[Door]:
+    addresses: list[Address] = [d.address for d in commune.desktops]
+    addresses += [a for a in (commune.gateway.address, commune.gateway_address(), commune.gateway_address6()) if a]
+    return [Door("tcp", address, SSH_PORT) for address in addresses]
+
+
+def _other_laptops(subject: Subject) -> list[Door]:
+    others = [m for m in subject.commune.peers if m.name != subject.name][:50]
+    addresses = [a for m in others for a in (m.tunnel_address, m.tunnel_address6) if a]
+    return [Door("tcp", a, port) for a in addresses for port in (SSH_PORT, RDP_PORT)]
+
+
+def from_gateway(subject: Subject) -> dict[Door, Answer]:
+    """What answers on the LAN itself: without it a refusal proves nothing."""
+    gateway = subject.other(subject.commune.gateway)
+    return gateway.once("doors", lambda: knock(gateway, application_doors(subject.commune)))
+
+
+def alive(subject: Subject, door: Door) -> None:
+    """The check is not made when the application does not answer the gateway either."""
+    answer = from_gateway(subject)[door]
+    if not answer.open:
+        raise NotCheckedError(f"{door} does not answer the gateway either ({answer})")
+
+
+def named(doors: Sequence[Door], answers: dict[Door, Answer]) -> str:
+    """What was seen at these doors, in one line."""
+    return "; ".join(f"{door}: {answers[door]}" for door in doors)

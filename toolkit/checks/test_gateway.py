@@ -1,0 +1,88 @@
+"""The gateway from inside: what it tells its laptops, and what it remembers of them."""
+
+from __future__ import annotations
+
+from toolkit.checks.declare import NotCheckedError, Theme, check
+from toolkit.checks.subject import Subject
+
+
+@check(
+    Theme.TUNNEL,
+    "Every laptop of the inventory, and nobody else, may open a tunnel",
+    titre="Tous les portables de l’inventaire, et eux seuls, peuvent ouvrir un tunnel",
+    tried="comparing the keys that WireGuard accepts on {machine} now with the inventory's",
+    expected="the same keys, each with its own addresses",
+    fix="telekit provision",
+)
+def test_peers_are_those_of_the_inventory(subject: Subject) -> str:
+    peers = subject.commune.peers
+    wanted = {
+        str(m.public_key): {f"{m.tunnel_address}/32", *([f"{m.tunnel_address6}/128"] if m.tunnel_address6 else [])} for m in peers
+    }
+    lines = subject.output("wg show wg0 allowed-ips").splitlines()
+    found = {key: set(addresses.split()) for key, _, addresses in (line.partition("\t") for line in lines)}
+    assert not found.keys() - wanted.keys(), f"{len(found.keys() - wanted.keys())} keys that no laptop of an active agent has"
+    missing = [m.name for m in peers if m.public_key not in found]
+    assert not missing, f"unknown to it: {', '.join(missing)}"
+    wrong = [m.name for m in peers if found[str(m.public_key)] != wanted[str(m.public_key)]]
+    assert not wrong, f"with other addresses than the inventory's: {', '.join(wrong)}"
+    return f"{len(found)} laptops"
+
+
+@check(
+    Theme.TUNNEL,
+    "The gateway's own names and time answer inside the tunnel",
+    titre="La passerelle répond au DNS et à l’heure dans le tunnel",
+    tried="asking unbound on {machine}, at its tunnel address, for an internal name",
+    expected="the address of the inventory",
+    fix="systemctl status unbound on the gateway; [network] dns in commune.toml; does the town hall's server answer it?",
+)
+def test_resolves_for_the_tunnel(subject: Subject) -> str:
+    if not subject.commune.desktops:
+        raise NotCheckedError("the inventory names no machine that could be asked for")
+    desktop = subject.commune.desktops[0]
+    name = f"{desktop.name}.{subject.commune.domain}"
+    found = subject.output(ASK.format(server=subject.commune.gateway_address(), name=name)).split()
+    assert found == [str(desktop.address)], f"{name} is {', '.join(found) or 'unknown'}, not {desktop.address}"
+    return f"{name} is {desktop.address}"
+
+
+# A question of our own: neither dig nor host is on a plain Debian.
+ASK = """\
+perl -MSocket -e '
+  my ($server, $name) = @ARGV;
+  socket(my $s, PF_INET, SOCK_DGRAM, 0) or die "$!"; connect($s, sockaddr_in(53, inet_aton($server))) or die "$!";
+  my $asked = join("", map {{ pack("C/a*", $_) }} split(/\\./, $name)) . pack("xnn", 1, 1);
+  send($s, pack("nnnnnn", 4711, 256, 1, 0, 0, 0) . $asked, 0);
+  my $ready = ""; vec($ready, fileno($s), 1) = 1; select($ready, undef, undef, 4) or exit 0;
+  recv($s, my $answer, 4096, 0);
+  my $count = unpack("x6n", $answer); my $rest = substr($answer, 12 + length $asked);
+  for (1 .. $count) {{
+    my ($type, $length) = unpack("x2nx6n", $rest);
+    print inet_ntoa(substr($rest, 12, 4)), "\\n" if $type == 1;
+    $rest = substr($rest, 12 + $length);
+  }}
+' {server} {name}
+"""
+
+
+@check(
+    Theme.TUNNEL,
+    "The gateway keeps a record of tunnels, for the administrator alone",
+    titre="La passerelle tient le registre des tunnels ouverts et fermés, lisible par l’administrateur seul",
+    tried="reading the record on {machine}, and trying to read it as nobody",
+    expected="the laptops that have a tunnel now are in it; nobody else can read it",
+    fix="systemctl status telekit-tunnels.timer on the gateway; telekit provision",
+)
+def test_keeps_a_record_of_tunnels(subject: Subject) -> str:
+    now = subject.output("date +%s; wg show wg0 latest-handshakes").split()
+    shaken = dict(zip(now[1::2], map(int, now[2::2]), strict=True))
+    up = [m.name for m in subject.commune.peers if 60 < int(now[0]) - shaken.get(str(m.public_key), 0) < 180]
+    record = subject.output("journalctl -q -t telekit-tunnels --since -30d -o cat | tail -n 5000")
+    missing = [name for name in up if name not in record]
+    assert not missing, f"no record of {', '.join(missing)}"
+    if not record.strip():
+        raise NotCheckedError("no tunnel has been up for a minute yet")
+    nobody = subject.run("runuser -u nobody -- journalctl -q -t telekit-tunnels -o cat 2>/dev/null | grep -q .").code
+    assert nobody != 0, "everybody can read it"
+    return record.strip().splitlines()[-1][:200]

@@ -1,0 +1,95 @@
+"""The whole way: from the laptop, through the tunnel, into the agent's session on the desktop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolkit.checks.declare import NotCheckedError, Theme, check
+from toolkit.checks.screen import Attempt, Login, desktop_of, first_password, log_in, log_off, presence
+from toolkit.checks.subject import Subject
+from toolkit.model import Secret
+
+
+@contextmanager
+def _free(subject: Subject) -> Iterator[Subject]:
+    """The agent's desktop, while nobody uses it; a session that was not there before is ended."""
+    desktop = subject.other(desktop_of(subject))
+    before = presence(desktop, subject.agent, subject.laptop.tunnel_address)
+    if before.connected:
+        raise NotCheckedError(f"{subject.agent.identifier} is working on {desktop.name} now")
+    try:
+        yield desktop
+    finally:
+        if not before.session:
+            log_off(desktop, subject.agent)
+
+
+def _server(desktop: Subject) -> str:
+    return f"{desktop.name}.{desktop.commune.domain}"
+
+
+def _keep(subject: Subject, desktop: Subject, login: Login) -> Path | None:
+    folder = subject.evidence.screenshots
+    if folder is None or not login.picture:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{subject.name}_{desktop.name}.png"
+    path.write_bytes(login.picture)
+    subject.evidence.pictures.append(path)
+    return path
+
+
+@check(
+    Theme.DESKTOP,
+    "The agent opens the office desktop from the laptop, through the tunnel",
+    titre="L’agent ouvre son bureau à distance depuis le portable, à travers le tunnel",
+    tried="logging in with FreeRDP from {machine}, verifying the desktop's certificate, and looking at the screen",
+    expected="the desktop's certificate is the commune's, and the screen shows a desktop",
+    fix="journalctl -u xrdp -u xrdp-sesman on the desktop; telekit provision renews a certificate that has ended",
+    seconds=120,
+)
+def test_opens_the_desktop(subject: Subject) -> str:
+    with _free(subject) as desktop:
+        password = first_password(desktop, subject.agent)
+        login = log_in(subject, Attempt(subject.agent, password, _server(desktop)))
+        kept = _keep(subject, desktop, login)
+        assert login.desktop, str(login)
+        assert presence(desktop, subject.agent, None).session, f"{login}, but {subject.agent.identifier} has no session there"
+    return f"{login} on {desktop.name}" + (f", kept in {kept.name}" if kept else "")
+
+
+@check(
+    Theme.DESKTOP,
+    "A desktop whose certificate another authority issued is refused",
+    titre="Un poste dont le certificat ne vient pas de l’autorité de la mairie est refusé",
+    tried="the same login from {machine} without the commune's authority among those it trusts",
+    expected="the client refuses and sends no password",
+    fix="telekit provision, for the icon's command on the laptop: /cert:deny must be in it",
+    seconds=60,
+)
+def test_refuses_another_authority(subject: Subject) -> str:
+    with _free(subject) as desktop:
+        login = log_in(subject, Attempt(subject.agent, Secret("not sent"), _server(desktop), trusting=False, seconds=10))
+        assert not login.alive, f"the client connected: {login}"
+        assert login.code != 0, f"the client ended as if all were well: {login}"
+    return str(login)
+
+
+@check(
+    Theme.DESKTOP,
+    "A wrong password opens no session",
+    titre="Un mauvais mot de passe n’ouvre aucune session",
+    tried="the same login from {machine} with another password",
+    expected="no desktop, and no session of the agent on the desktop",
+    fix="look at /etc/pam.d/xrdp-sesman on the desktop",
+    seconds=60,
+)
+def test_refuses_a_wrong_password(subject: Subject) -> str:
+    with _free(subject) as desktop:
+        if presence(desktop, subject.agent, None).session:
+            raise NotCheckedError(f"{subject.agent.identifier} has a session on {desktop.name}")
+        login = log_in(subject, Attempt(subject.agent, Secret("certainly-not-this"), _server(desktop), seconds=8))
+        assert not presence(desktop, subject.agent, None).session, f"a session was opened: {login}"
+    return f"no session; {login}"

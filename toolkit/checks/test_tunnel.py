@@ -1,0 +1,136 @@
+"""The tunnel as the laptop lives it: shakes hands from where it is, resolves names, and lets nothing past itself."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import ip_address
+
+from toolkit.checks.declare import NotCheckedError, Theme, check
+from toolkit.checks.leak import look_for_leaks
+from toolkit.checks.subject import Subject
+from toolkit.model import Mode
+
+# WireGuard renews a session in use after two minutes and forgets it after three.
+FRESH_SECONDS = 180
+
+
+def _handshake(subject: Subject) -> int:
+    """Seconds since the last handshake, after a packet that needs one."""
+    gateway = subject.commune.gateway_address()
+    seen = subject.output(f"ping -n -c 2 -W 2 {gateway} >/dev/null 2>&1; date +%s; wg show wg0 latest-handshakes").split()
+    assert len(seen) >= 3, "wg0 has no peer"
+    assert seen[2] != "0", "no handshake since the tunnel was started"
+    return int(seen[0]) - int(seen[2])
+
+
+@check(
+    Theme.TUNNEL,
+    "The laptop shakes hands with the gateway from where it is",
+    titre="Le portable ouvre le tunnel depuis l’endroit où il se trouve",
+    tried="sending a packet into the tunnel from {machine}, and reading the time of the last handshake at both ends",
+    expected=f"a handshake less than {FRESH_SECONDS} s old",
+    fix="is the endpoint in commune.toml the gateway's public address, and its UDP port open? systemctl status wg-quick@wg0",
+)
+def test_shakes_hands(subject: Subject) -> str:
+    age = _handshake(subject)
+    assert age < FRESH_SECONDS, f"the last handshake was {age} s ago"
+    gateway = subject.other(subject.commune.gateway)
+    found = subject.commune.laptop_named[subject.name]
+    endpoints = dict(line.split("\t") for line in gateway.output("wg show wg0 endpoints").splitlines())
+    seen = endpoints.get(found.public_key or "", "nowhere")
+    assert seen != "(none)" and seen != "nowhere", "the gateway has not heard of the laptop"
+    own = {a.split("/")[0] for a in subject.output("ip -o addr show | awk '{print $4}'").split()}
+    nat = "not through a NAT" if seen.rpartition(":")[0].strip("[]") in own else "through a NAT"
+    return f"handshake {age} s ago; the gateway sees {seen}, {nat}"
+
+
+@check(
+    Theme.TUNNEL,
+    "The tunnel carries packets of full size",
+    titre="Le tunnel transporte des paquets de taille maximale",
+    tried="pinging the gateway from {machine} with packets that fill the tunnel, not to be fragmented",
+    expected="an answer",
+    fix="lower [network] mtu in commune.toml: something on the way carries smaller packets than it says",
+)
+def test_carries_full_size(subject: Subject) -> str:
+    subject.needs("ping")
+    size = subject.commune.network.mtu - 28
+    done = subject.run(f"ping -n -c 3 -i 0.2 -W 2 -M do -s {size} {subject.commune.gateway_address()}")
+    assert done.code == 0, f"no answer to {size + 28} bytes: {done.stdout.strip().splitlines()[-1:]}"
+    return f"{size + 28} bytes"
+
+
+@check(
+    Theme.TUNNEL,
+    "Names of the town hall resolve through the tunnel, and through it alone",
+    titre="Les noms internes de la mairie se résolvent par le tunnel, et par lui seul",
+    tried="resolving an internal name on {machine}, and reading which server it asks",
+    expected="the address of the inventory, from a server inside the tunnel",
+    fix="telekit provision; systemctl status unbound on the gateway; [network] dns and zones in commune.toml",
+)
+def test_resolves_internal_names(subject: Subject) -> str:
+    desktop = subject.agent.desktop
+    if desktop is None:
+        raise NotCheckedError("the agent has no desktop whose name could be asked for")
+    name, wanted = f"{desktop}.{subject.commune.domain}", subject.commune.desktop_named[desktop].address
+    found = set(subject.run(f"getent ahostsv4 {name} | awk '{{print $1}}'").stdout.split())
+    assert found == {str(wanted)}, f"{name} is {', '.join(sorted(found)) or 'unknown'}, not {wanted}"
+    servers = subject.output("awk '$1 == \"nameserver\" {print $2}' /etc/resolv.conf").split()
+    if subject.commune.network.mode is Mode.FULL:
+        tunnel = [n for n in (subject.commune.network.tunnel, subject.commune.network.tunnel6) if n]
+        beside = [s for s in servers if not any(ip_address(s) in n for n in tunnel) and not ip_address(s).is_loopback]
+        assert not beside, f"it also asks {', '.join(beside)}"
+    return f"{name} is {wanted}; it asks {', '.join(servers)}"
+
+
+@check(
+    Theme.TUNNEL,
+    "Nothing leaves the laptop beside the tunnel",
+    titre="Rien ne sort du portable à côté du tunnel",
+    tried="sending to the Internet from {machine} by ping, TCP, UDP and DNS, bound to the network card, and counting what leaves",
+    expected="nothing leaves by any card but DHCP, the endpoint's name and the tunnel itself",
+    fix="telekit provision, for the laptop's firewall; is the exception for a captive portal open?",
+    seconds=90,
+)
+def test_nothing_leaves_beside_the_tunnel(subject: Subject) -> str:
+    _only_full(subject)
+    leak = look_for_leaks(subject, down=False)
+    assert leak.route == "wg0", f"the route to the Internet leads by {leak.route or 'no card at all'}"
+    assert not leak.packets, f"left beside the tunnel: {leak}"
+    return f"{leak.tried} attempts, 0 packets; the route to the Internet leads by wg0"
+
+
+@check(
+    Theme.TUNNEL,
+    "Nothing leaves the laptop while the tunnel is down",
+    titre="Rien ne sort du portable quand le tunnel est coupé",
+    tried="stopping the tunnel on {machine} for some seconds, sending to the Internet, counting what leaves, starting the tunnel",
+    expected="nothing leaves by any card but DHCP and the endpoint's name, and the tunnel comes back",
+    fix="telekit provision, for the laptop's firewall; it must not depend on the tunnel's being up",
+    seconds=120,
+)
+def test_nothing_leaves_while_the_tunnel_is_down(subject: Subject) -> str:
+    _only_full(subject)
+    leak = look_for_leaks(subject, down=True)
+    assert leak.down, "the tunnel could not be stopped, so nothing was tried"
+    assert not leak.packets, f"left without a tunnel: {leak}"
+    return f"{leak.tried} attempts, 0 packets; the tunnel was back {_back(subject):.0f} s after"
+
+
+def _only_full(subject: Subject) -> None:
+    if subject.commune.network.mode is not Mode.FULL:
+        raise NotCheckedError("in split mode a laptop uses the Internet beside the tunnel")
+
+
+def _back(subject: Subject) -> float:
+    """Seconds until the tunnel shook hands again."""
+    started = time.monotonic()
+    while True:
+        try:
+            _handshake(subject)
+        except AssertionError:
+            if time.monotonic() - started > 30:
+                raise
+            time.sleep(0.5)
+        else:
+            return time.monotonic() - started

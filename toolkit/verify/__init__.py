@@ -1,0 +1,78 @@
+"""Prove what the recipes promise: run the packaged checks over the engine's open connections and say what was seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.engine.events import Event
+from toolkit.verify.result import FAILED, NOT_CHECKED, PASSED, CheckResult, VerifyResult
+
+if TYPE_CHECKING:
+    from toolkit.checks.subject import Connections, Outside
+    from toolkit.model import Commune, Secret
+
+__all__ = ["FAILED", "NOT_CHECKED", "PASSED", "CheckDone", "CheckResult", "VerifyResult", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDone(Event):
+    """One check on a machine has ended."""
+
+    result: CheckResult
+
+
+def run(
+    commune: Commune,
+    session: Connections,
+    *,
+    only: Sequence[str] = (),
+    internet: Outside | None = None,
+    passwords: Mapping[str, Secret] | None = None,
+    junit: Path | None = None,
+    html: Path | None = None,
+    screenshots: Path | None = None,
+    emit: Callable[[CheckDone], None] = lambda _: None,
+    parallel: int = 50,
+) -> VerifyResult:
+    """Run every check that concerns these machines (`only`: their names, all of them if empty) over a connected session.
+
+    internet: somewhere outside from which to look at the gateway; without it those checks are "not checked".
+    passwords: agent identifier → the desktop password that telekit gave. junit, html: reports to write.
+    screenshots: a folder for pictures of the remote desktops.
+    """
+    from toolkit.checks.subject import Evidence, Subject
+    from toolkit.verify.examine import Examiner, examine
+
+    started, clock = datetime.now().astimezone(), time.monotonic()
+    evidence = Evidence(commune, session, internet, passwords or {}, screenshots)
+    subjects = [Subject(m, evidence) for m in commune.machines if not only or m.name in only]
+    examiner = Examiner(evidence, subjects, parallel, lambda result: emit(CheckDone(result.machine, result)))
+    results = examine(examiner)
+    found = VerifyResult(
+        results=tuple(results),
+        machines=tuple(s.name for s in subjects),
+        unreachable={s.name: s.unreachable for s in subjects if s.unreachable},
+        screenshots=tuple(sorted(evidence.pictures)),
+        started=started,
+        seconds=time.monotonic() - clock,
+    )
+    _report(commune, found, junit, html)
+    return found
+
+
+def _report(commune: Commune, found: VerifyResult, junit: Path | None, html: Path | None) -> None:
+    if junit is not None:
+        from toolkit.verify.junit import junit_xml
+
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        junit.write_text(junit_xml(commune, found), encoding="utf-8")
+    if html is not None:
+        from toolkit.verify.page import page
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(page(commune, found), encoding="utf-8")
