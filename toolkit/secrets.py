@@ -18,10 +18,16 @@ Recipient = Any
 
 FILE = "secrets.age"
 LAST_GOOD = "secrets.age.old"
+LOCKED = "it has a passphrase"
 LAB_IDENTITY = "operator_ed25519"
 AGE_IDENTITY = Path(".config/telekit/identity.txt")
-OWN_KEY = "the .pub line of your own key must be in operators.keys, and another operator must provision once after you add it"
-AGE_KEY = f"or make an age key: age-keygen -o ~/{AGE_IDENTITY}, and add its age1… line to operators.keys"
+OWN_KEY = (
+    "the .pub line of your key must be in operators.keys, and an operator who can open the secrets must provision once after that"
+)
+AGE_KEY = (
+    f"use a key without one for telekit alone: mkdir -p ~/{AGE_IDENTITY.parent}; age-keygen -o ~/{AGE_IDENTITY}; "
+    "its age1… line goes into operators.keys"
+)
 
 # No a, q, z, w, m and no hyphen: these move between the French and the American keyboard. No o, l, i: they look like digits.
 LETTERS = "bcdefghjknprstuvxy"
@@ -97,35 +103,48 @@ class _Keys:
     """The operator's private keys, read when they are first needed."""
 
     def __init__(self, files: Sequence[Path], ask: Ask | None) -> None:
-        self.files = tuple(files)
+        self._files = tuple(files)
+        self.used: list[Path] = []
         self.refused: list[str] = []
         self._ask = ask
         self._read: list[Identity] | None = None
 
     def identities(self) -> list[Identity]:
         if self._read is None:
-            self._read = [identity for file in self.files for identity in self._from(file)]
+            self._read = [identity for file in self._files for identity in self._from(file)]
         return self._read
+
+    def hint(self) -> str:
+        """What an operator does whose keys do not open the secrets."""
+        return AGE_KEY if any(LOCKED in reason for reason in self.refused) else OWN_KEY
 
     def _from(self, file: Path) -> list[Identity]:
         import pyrage
 
         try:
-            content = file.read_bytes()
-            if b"AGE-SECRET-KEY-1" in content:
-                lines = content.decode().split()
-                return [pyrage.x25519.Identity.from_str(line) for line in lines if line.startswith("AGE-SECRET-KEY-1")]
-            return [pyrage.ssh.Identity.from_buffer(_without_passphrase(content, file, self._ask))]
+            found = self._parsed(file)
         except pyrage.IdentityError as error:
             self.refused.append(f"{file}: {_reason(str(error))}")
         except (OSError, ValueError) as error:
             self.refused.append(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
+        else:
+            self.used.append(file)
+            return found
         return []
+
+    def _parsed(self, file: Path) -> list[Identity]:
+        import pyrage
+
+        content = file.read_bytes()
+        if b"AGE-SECRET-KEY-1" in content:
+            words = content.decode().split()
+            return [pyrage.x25519.Identity.from_str(word) for word in words if word.startswith("AGE-SECRET-KEY-1")]
+        return [pyrage.ssh.Identity.from_buffer(_without_passphrase(content, file, self._ask))]
 
 
 def _reason(error: str) -> str:
     if "decrypted first" in error or "Encrypted" in error:
-        return "it has a passphrase"
+        return LOCKED
     return "not an ed25519, RSA or age private key"
 
 
@@ -157,19 +176,16 @@ def _unsealed(sealed: bytes, file: Path, keys: _Keys) -> bytes:
 
     identities = keys.identities()
     if not identities:
-        tried = f": {'; '.join(keys.refused)}" if keys.refused else ": none was found"
-        raise UsageError(f"no private key of yours can open the secrets{tried}", where=str(file), hint=f"{OWN_KEY}; {AGE_KEY}")
+        tried = "; ".join(keys.refused) or "none was found in ~/.ssh"
+        raise UsageError(f"no private key of yours can open the secrets: {tried}", where=str(file), hint=keys.hint())
     try:
         content: bytes = pyrage.decrypt(sealed, identities)
     except pyrage.DecryptError as error:
         if "No matching keys" not in str(error):
             hint = f"restore it from a backup, or from {LAST_GOOD} beside it"
             raise UsageError("the secrets are damaged or cut short", where=str(file), hint=hint) from None
-        names = ", ".join(str(name) for name in keys.files)
-        also = f" ({'; '.join(keys.refused)})" if keys.refused else ""
-        raise UsageError(
-            f"the secrets are not encrypted to {names}{also}", where=str(file), hint=f"{OWN_KEY}; {AGE_KEY}"
-        ) from None
+        tried = "; ".join([*(f"not encrypted to {name}" for name in keys.used), *keys.refused])
+        raise UsageError(f"no private key of yours can open the secrets: {tried}", where=str(file), hint=keys.hint()) from None
     return content
 
 
