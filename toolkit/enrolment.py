@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -11,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from toolkit import ledger
 from toolkit.errors import TelekitError
-from toolkit.model import Commune, Desktop, Machine, Secret
+from toolkit.model import Desktop, Machine, Secret
 from toolkit.targets import Job, data_of
 
 if TYPE_CHECKING:
     from toolkit.secrets import Vault
 
-AUTHORITY = "ca.pem"
 FILE = "/etc/telekit/enrolment"
 
 
@@ -37,7 +34,9 @@ class Enrolment:
         return replace(job, commune=commune, machines=machines)
 
     def _authority(self) -> str | None:
-        file = self.folder / AUTHORITY
+        from toolkit import authority
+
+        file = self.folder / authority.FILE
         return file.read_text(encoding="ascii") if file.is_file() else None
 
     @cached_property
@@ -45,7 +44,7 @@ class Enrolment:
         from toolkit.secrets import Vault
 
         operators = [operator.public_key for operator in self._written.operators]
-        return Vault.open(self.folder, operators, self.job.identities)
+        return Vault.open(self.folder, operators, self.job.identities, self.job.ask)
 
     def save(self) -> None:
         """Keep what was handed out: the secrets first, since the ledger speaks of them."""
@@ -77,39 +76,30 @@ class Enrolment:
                 try:
                     self._enter(machine, answers[machine.name].strip(), authority)
                 except TelekitError as error:
-                    refused[machine.name] = str(error.problem.what)
+                    refused[machine.name] = error.problem.what
         self.save()
         self.job = self._completed(self.job)
         return refused | self._incomplete(set(answers) - set(refused))
 
     def _ensured(self) -> str:
+        from toolkit import authority
+
         present = self._authority()
         if present is not None and not any(isinstance(machine, Desktop) for machine in self.job.machines):
             return present
-        from toolkit import authority
-
         return authority.ensure(self.folder, self._vault, self._written)
 
     def _enter(self, machine: Machine, public: str, authority: str) -> None:
         if isinstance(machine, Desktop):
             self._certify(machine, public, authority)
             return
-        if not is_wireguard_key(public):
-            raise TelekitError(f"{FILE} holds no WireGuard public key: {public[:60] or 'it is empty or missing'}")
-        twin = next((m for m in self._keyed() if m.public_key == public and m.name != machine.name), None)
-        if twin is not None:
-            raise TelekitError(f"it has the same WireGuard key as {twin.name}: was one disk copied from the other?")
         self.ledger = self.ledger.enrolled(machine.name, public)
-
-    def _keyed(self) -> tuple[Machine, ...]:
-        commune: Commune = self.ledger.complete(self._written)
-        return (*commune.gateways, *commune.laptops)
 
     def _certify(self, desktop: Desktop, csr: str, ca: str) -> None:
         from toolkit import authority
 
-        commune = self.job.commune
-        if desktop.certificate is None or authority.due(desktop.certificate, commune.today):
+        commune, present = self.job.commune, desktop.certificate
+        if not present or authority.due(present, commune.today, desktop=desktop, commune=commune, ca_pem=ca, csr_pem=csr):
             self.ledger = self.ledger.certified(desktop.name, authority.issue(self._vault, ca, csr, desktop, commune))
 
     def _incomplete(self, answered: set[str]) -> dict[str, str]:
@@ -119,11 +109,3 @@ class Enrolment:
             return {}
         reason = f"{gateway.name} has no key yet: provision it first or together"
         return {machine.name: reason for machine in self.job.commune.laptops if machine.name in answered}
-
-
-def is_wireguard_key(text: str) -> bool:
-    """32 bytes in base64, as `wg pubkey` writes them."""
-    try:
-        return len(text) == 44 and len(base64.b64decode(text, validate=True)) == 32
-    except binascii.Error:
-        return False

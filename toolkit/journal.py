@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import getpass
+import hashlib
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,16 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import __version__
+from toolkit.atomic import replace_file
 from toolkit.errors import UsageError
 from toolkit.result import Result
 
 FOLDER = "journal"
+HAND_WRITTEN = ("commune.toml", "agents.csv", "operators.keys")
 RUNNING, KILLED, INTERRUPTED, FAILED, DONE = "running", "killed", "interrupted", "failed", "done"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run. began, ended: ISO 8601 in UTC; local: when it began on the operator's clock; machines: what became of each."""
+    """One run. began, ended: ISO 8601 in UTC; local: when it began on the operator's clock; machines: what became of each.
+
+    inventory: a digest of what was written by hand; revision: its git commit, where it is in git.
+    """
 
     command: str
     commune: str
@@ -41,6 +46,7 @@ class Entry:
     key: str = ""
     version: str = __version__
     revision: str = ""
+    inventory: str = ""
     selected: tuple[str, ...] = ()
     ended: str = ""
     outcome: str = RUNNING
@@ -56,12 +62,12 @@ class Run:
         self.file, self.entry = file, entry
         _write(file, entry)
 
-    def finish(self, result: Result, outcome: str = "") -> None:
+    def finish(self, result: Result, outcome: str = "", *, note: str = "") -> None:
         """Write what came of it."""
         machines = {
             m.name: {"state": str(m.state), "reason": m.reason, "changes": [c.name for c in m.changes]} for m in result.machines
         }
-        self.end(outcome or (DONE if result.exit_code == 0 else FAILED), exit_code=result.exit_code, machines=machines)
+        self.end(outcome or (DONE if result.exit_code == 0 else FAILED), exit_code=result.exit_code, machines=machines, note=note)
 
     def end(self, outcome: str, *, exit_code: int, machines: Mapping[str, Any] | None = None, note: str = "") -> None:
         self.entry = replace(self.entry, ended=_now(), outcome=outcome, exit_code=exit_code, machines=machines, note=note)
@@ -159,7 +165,7 @@ def _entry(folder: Path, command: str, commune: str, selected: Sequence[str], ke
     local = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     return Entry(
         command=command, commune=commune, began=_now(), local=local, user=_user(), host=os.uname().nodename,
-        pid=os.getpid(), key=comment_of(key), revision=revision_of(folder), selected=tuple(selected),
+        pid=os.getpid(), key=comment_of(key), revision=revision_of(folder), inventory=digest_of(folder), selected=tuple(selected),
     )  # fmt: skip
 
 
@@ -203,20 +209,20 @@ def revision_of(folder: Path) -> str:
     return ""
 
 
+def digest_of(folder: Path) -> str:
+    """The same as long as nobody edits the inventory."""
+    digest = hashlib.sha256()
+    for name in HAND_WRITTEN:
+        with suppress(FileNotFoundError):
+            digest.update(f"{name}\n".encode() + (folder / name).read_bytes())
+    return digest.hexdigest()
+
+
 def _read(file: Path) -> Entry:
     return Entry(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def _write(file: Path, entry: Entry) -> None:
     """Whole or not at all, readable by the operator's group."""
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(asdict(entry), stream, ensure_ascii=False, indent=1)
-            stream.write("\n")
-            os.fchmod(stream.fileno(), 0o640)
-            os.fsync(stream.fileno())
-        os.replace(name, file)  # noqa: PTH105 - mkstemp speaks in strings
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    content = json.dumps(asdict(entry), ensure_ascii=False, indent=1) + "\n"
+    replace_file(file, content.encode(), mode=0o640)

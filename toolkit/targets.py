@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import UsageError
+from toolkit.knownhosts import FILE
 from toolkit.model import Commune, Machine, Role, Secret, SshAddress
 
 if TYPE_CHECKING:
     from toolkit.engine import Options, Target
 
-KNOWN_HOSTS = "known_hosts"
+HOMELESS = "no address is known yet: give it `ssh` in commune.toml for its first time on the bench"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command's work: a commune as its files say it now, the machines meant, and how to reach them."""
+    """One command's work: a commune as its files say it now, the machines meant, and how to reach them.
+
+    ask: gives the passphrase of a private key that has one, when somebody is there to be asked.
+    """
 
     folder: Path
     commune: Commune
@@ -27,6 +31,7 @@ class Job:
     identities: tuple[Path, ...]
     parallel: int = 50
     debug: bool = False
+    ask: Callable[[Path], Secret] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,9 +40,7 @@ class Job:
     def options(self) -> Options:
         from toolkit.engine import Options
 
-        return Options(
-            known_hosts=self.folder / KNOWN_HOSTS, identities=self.identities, parallel=self.parallel, debug=self.debug
-        )
+        return Options(known_hosts=self.folder / FILE, identities=self.identities, parallel=self.parallel, debug=self.debug)
 
 
 def select(commune: Commune, only: Sequence[str] = (), roles: Iterable[Role] = ()) -> tuple[Machine, ...]:
@@ -61,11 +64,6 @@ def ssh_of(machine: Machine) -> SshAddress | None:
         return machine.ssh
     address = getattr(machine, "tunnel_address", None)
     return SshAddress(str(address)) if address is not None else None
-
-
-def known_host(address: SshAddress) -> str:
-    """The name under which OpenSSH keeps a host's key."""
-    return address.host if address.port == 22 else f"[{address.host}]:{address.port}"
 
 
 def data_of(machine: Machine, commune: Commune, passwords: Mapping[str, Secret] | None = None) -> dict[str, object]:

@@ -11,6 +11,7 @@ from toolkit.enrolment import FILE, Enrolment
 from toolkit.model import Role
 from toolkit.result import Change, MachineReport, Result, State, counted
 from toolkit.roles import ROLES
+from toolkit.targets import HOMELESS
 from toolkit.watch import Watch
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 Deploys = Sequence[Callable[[], None]]
 Data = dict[str, dict[str, object]]
 AGAIN = "it is half done: run provision again to finish it"
-HOMELESS = "no address is known yet: give it `ssh` in commune.toml for its first time on the bench"
 
 
 class Visit:

@@ -11,8 +11,10 @@ from types import FrameType
 import click
 
 from toolkit import __version__
-from toolkit.cli import daily
+from toolkit.cli import daily, small
+from toolkit.cli.init import init
 from toolkit.cli.lab import lab
+from toolkit.cli.trust import trust
 from toolkit.errors import TelekitError
 from toolkit.report import Report
 from toolkit.result import Result
@@ -37,7 +39,9 @@ def telekit() -> None:
     """Remote access for a town hall: VPN gateway, remote desktops, laptops."""
 
 
-for command in (daily.check, daily.plan, daily.provision, lab):
+for command in (
+    init, daily.check, trust, daily.plan, daily.provision, daily.status, small.password, lab, small.completion,
+):  # fmt: skip
     telekit.add_command(command)
 
 

@@ -79,3 +79,15 @@ def provision(scope: Scope, *, yes: bool, diff: bool) -> Result:
         return scope.report.confirm("Provision now?")
 
     return do(scope.job(), scope.report, None if yes else confirm)
+
+
+STATUS_EXAMPLE = "telekit status --commune lab --role laptop"
+
+
+@click.command(epilog=f"Example: {STATUS_EXAMPLE}")
+@scoped()
+def status(scope: Scope) -> Result:
+    """Show how machines, tunnels, certificates and accesses are now."""
+    from toolkit.status import status as ask
+
+    return ask(scope.job(), scope.report)

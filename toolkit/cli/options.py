@@ -18,6 +18,7 @@ from toolkit.report import Report
 
 if TYPE_CHECKING:
     from toolkit.inventory import Loaded
+    from toolkit.model import Secret
     from toolkit.targets import Job
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,7 +69,19 @@ class Scope:
         commune = self.load().commune
         machines = select(commune, self.only, self.roles)
         identities = identities_for(self.folder, self.identity)
-        return Job(self.folder, commune, machines, identities, self.jobs, self.report.debug)
+        ask = functools.cache(self._passphrase) if self.report.interactive else None
+        return Job(self.folder, commune, machines, identities, self.jobs, debug=self.report.debug, ask=ask)
+
+    def _passphrase(self, key: Path) -> Secret:
+        from toolkit.model import Secret
+
+        return Secret(self.report.secret(f"Passphrase of {key}"))
+
+    def complete_job(self) -> Job:
+        """The same, with the addresses and keys that the ledger knows."""
+        from toolkit.enrolment import Enrolment
+
+        return Enrolment(self.job()).job
 
 
 def scoped(*, machines: bool = True, identity: bool = True) -> Callable[[Command], Command]:

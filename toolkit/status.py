@@ -1,0 +1,230 @@
+"""How a commune is now: machines, tunnels, ages and ends; aggregates and devices, never anybody's hours of work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from toolkit import journal
+from toolkit.enrolment import Enrolment
+from toolkit.model import Agent, Commune, Desktop, Gateway, Laptop, Machine
+from toolkit.result import MachineReport, Observer, Result, State, counted
+from toolkit.targets import HOMELESS, Job, targets_of
+from toolkit.watch import Watch
+
+SOON = timedelta(days=30)
+DAY = 86400
+# A live tunnel renews its keys every two minutes; after three WireGuard itself gives the session up.
+OPEN_SECONDS = 180
+OPEN, WEEK, LONGER, NEVER = "open", "this week", "longer ago", "never"
+
+SCRIPT = r"""
+if [ -e /run/reboot-required ]; then echo reboot=yes; fi
+systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{print "failed=" $1}'
+df -Pk / /var | awk 'NR > 1 {sub("%", "", $5); print "disk=" $5}' | sort -t= -k2 -n | tail -n 1
+if [ -e /etc/wireguard/wg0.conf ]; then wg show wg0 latest-handshakes 2>/dev/null | awk '{print "handshake=" $1 " " $2}'; fi
+find /var/lib/clamav -maxdepth 1 -type f \( -name '*.c[lv]d' -o -name '*.[hnlm]db' -o -name '*.hsb' \) \
+  -printf 'signatures=%T@\n' 2>/dev/null | sort -t= -k2 -n | tail -n 1
+echo "clock=$(date +%s)"
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one machine said, by its own clock."""
+
+    clock: float
+    reboot: bool = False
+    failed: tuple[str, ...] = ()
+    disk_percent: int = 0
+    signatures: float | None = None
+    handshakes: Mapping[str, float] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Answer | None:
+        """None: the script did not reach its end."""
+        said: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            key, _, value = line.partition("=")
+            said.setdefault(key, []).append(value)
+        if "clock" not in said:
+            return None
+        pairs = (entry.split() for entry in said.get("handshake", ()))
+        return cls(
+            float(said["clock"][0]),
+            reboot="reboot" in said,
+            failed=tuple(said.get("failed", ())),
+            disk_percent=int(said.get("disk", ["0"])[0]),
+            signatures=float(said["signatures"][0]) if "signatures" in said else None,
+            handshakes={key: float(moment) for key, moment in pairs},
+        )
+
+
+def status(job: Job, observer: Observer) -> Result:
+    """Ask every machine once, and read the ledger and the journal."""
+    from toolkit.engine import Session
+
+    job, watch = Enrolment(job).job, Watch(observer)
+    data: dict[str, dict[str, object]] = {name: {} for name in job.names}
+    with Session(targets_of(job, data), job.options(), watch.emit) as session:
+        watch.phase("Asking", job.names, last=False)
+        session.connect()
+        said = session.run_all(lambda _: SCRIPT, seconds=30)
+        silent = dict.fromkeys(job.names, HOMELESS) | dict(session.unreachable)
+    answers = {name: Answer.parse(done.stdout) for name, done in said.items()}
+    return Picture(job, answers, silent).result()
+
+
+class Picture:
+    """Everything that is known, put together."""
+
+    def __init__(self, job: Job, answers: Mapping[str, Answer | None], silent: Mapping[str, str]) -> None:
+        self.job, self.commune, self.answers, self.silent = job, job.commune, answers, silent
+        self.pending = Pending(job)
+        self.tunnels = _tunnels(job.commune, answers.get(job.commune.gateway.name))
+
+    def result(self) -> Result:
+        reports = tuple(map(self._report, self.job.machines))
+        result = Result("status", self.commune.slug, reports, self._summary())
+        following = f"telekit plan --commune {self.commune.slug}" if self.pending.machines else ""
+        return replace(result, closing="\n".join(self._closing()), next=following, exit_code=int(result.troubled))
+
+    def _report(self, machine: Machine) -> MachineReport:
+        answer = self.answers.get(machine.name)
+        details = dict(self._details(machine, answer))
+        report = MachineReport(machine.name, str(machine.role), State.REACHABLE, details=details)
+        if answer is None:
+            silent = "it did not answer" if machine.name in self.answers else self.silent[machine.name]
+            return replace(report, state=State.UNREACHABLE, reason="\n".join([silent, *_facts(details)]))
+        return replace(report, reason="; ".join(_facts(details)), warnings=tuple(self._warnings(answer, machine)))
+
+    def _details(self, machine: Machine, answer: Answer | None) -> Iterator[tuple[str, object]]:
+        yield "pending", machine.name in self.pending.machines
+        if isinstance(machine, Laptop) and self.tunnels is not None:
+            yield "tunnel_days", self.tunnels.get(machine.name)
+            yield "tunnel", _band(self.tunnels.get(machine.name))
+        if isinstance(machine, Desktop) and machine.certificate:
+            yield "certificate_days", _days_left(machine.certificate, self.commune.today)
+        if isinstance(machine, Laptop) and answer is not None and answer.signatures is not None:
+            yield "signatures_days", max(0, int((answer.clock - answer.signatures) // DAY))
+        if isinstance(machine, Gateway) and self.tunnels is not None:
+            yield "tunnels", dict(Counter(map(_band, self.tunnels.values())))
+
+    def _warnings(self, answer: Answer, machine: Machine) -> Iterator[str]:
+        if answer.reboot:
+            yield "a reboot is due for its updates"
+        if answer.failed:
+            yield f"failed: {', '.join(answer.failed)}"
+        if answer.disk_percent >= 90:
+            yield f"its disk is {answer.disk_percent} % full"
+        limit = self.commune.antivirus.max_age_days
+        if isinstance(machine, Laptop) and answer.signatures is not None and answer.clock - answer.signatures > limit * DAY:
+            yield f"its signatures are older than {counted(limit, 'day')}"
+
+    def _summary(self) -> dict[str, object]:
+        last = journal.last(self.job.folder, "provision")
+        now = journal.running(self.job.folder)
+        return {
+            "last_provision": None if last is None else _told(last),
+            "running": None if now is None else _told(now),
+            "pending": sorted(self.pending.machines),
+            "ending": [{"agent": agent.identifier, "ends": str(agent.ends)} for agent in ending(self.commune)],
+            "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
+        }
+
+    def _closing(self) -> Iterator[str]:
+        summary = self._summary()
+        if now := journal.running(self.job.folder):
+            yield f"At work now: telekit {now.command}, by {now.user} since {now.local}."
+        last = journal.last(self.job.folder, "provision")
+        yield f"Last provision: {last.local} by {last.user}, {last.outcome}." if last else "Never provisioned."
+        if self.pending.machines:
+            yield f"Pending on {counted(len(self.pending.machines), 'machine')}: {self.pending.reason}."
+        if soon := ending(self.commune):
+            yield "Accesses that end soon: " + ", ".join(f"{a.identifier} ({a.ends})" for a in soon) + "."
+        if summary["authority_days"] is not None:
+            yield f"The commune's certificate authority ends in {summary['authority_days']} days."
+
+
+class Pending:
+    """The machines whose last good provision did not know today's inventory and today's accesses."""
+
+    def __init__(self, job: Job) -> None:
+        digest = journal.digest_of(job.folder)
+        good: dict[str, journal.Entry] = {}
+        for entry in journal.entries(job.folder):
+            if entry.command != "provision" or set(good) >= set(job.names):
+                continue
+            for name, came in (entry.machines or {}).items():
+                if came["state"] in (State.CHANGED, State.UNCHANGED):
+                    good.setdefault(name, entry)
+        never = {name for name in job.names if name not in good}
+        edited = {name for name, entry in good.items() if entry.inventory != digest}
+        dated = {name for name, entry in good.items() if _turned(job.commune, date.fromisoformat(entry.local[:10]))}
+        self.machines = (never | edited | dated) & set(job.names)
+        reasons = ((never, "never provisioned"), (edited, "the inventory was edited"), (dated, "an access has begun or ended"))
+        self.reason = ", ".join(reason for machines, reason in reasons if machines & set(job.names))
+
+
+def _turned(commune: Commune, then: date) -> bool:
+    return any(agent.active(then) != agent.active(commune.today) for agent in commune.agents)
+
+
+def ending(commune: Commune) -> list[Agent]:
+    """The active agents whose access ends within thirty days, the first to end first."""
+    soon = [agent for agent in commune.active_agents if agent.ends and agent.ends <= commune.today + SOON]
+    return sorted(soon, key=lambda agent: (agent.ends or date.max, agent.identifier))
+
+
+def _tunnels(commune: Commune, gateway: Answer | None) -> dict[str, int | None] | None:
+    """Laptop → whole days since its tunnel last lived (−1: it is open now, None: never); None: nobody could say."""
+    if gateway is None or gateway.handshakes is None:
+        return None
+    return {laptop.name: _days_since(gateway, laptop.public_key) for laptop in commune.peers}
+
+
+def _days_since(gateway: Answer, key: str | None) -> int | None:
+    moment = (gateway.handshakes or {}).get(key or "", 0.0)
+    if not moment:
+        return None
+    ago = gateway.clock - moment
+    return -1 if ago <= OPEN_SECONDS else int(ago // DAY)
+
+
+def _band(days: int | None) -> str:
+    if days is None:
+        return NEVER
+    if days < 0:
+        return OPEN
+    return WEEK if days < 7 else LONGER
+
+
+def _facts(details: Mapping[str, object]) -> Iterator[str]:
+    """The details of a machine in words."""
+    if details.get("pending"):
+        yield "changes pending"
+    if tunnels := details.get("tunnels"):
+        assert isinstance(tunnels, dict)
+        yield "tunnels " + ", ".join(f"{count} {band}" for band, count in tunnels.items())
+    if "tunnel" in details:
+        yield f"tunnel {details['tunnel']}"
+    if "signatures_days" in details:
+        yield f"signatures {details['signatures_days']} d old"
+    if "certificate_days" in details:
+        yield f"certificate good for {details['certificate_days']} d"
+
+
+def _days_left(pem: str, today: date) -> int:
+    from cryptography.x509 import load_pem_x509_certificate
+
+    ends = load_pem_x509_certificate(pem.encode("ascii")).not_valid_after_utc
+    return (ends.date() - today).days
+
+
+def _told(entry: journal.Entry) -> dict[str, object]:
+    return {
+        "command": entry.command, "began": entry.began, "ended": entry.ended or None, "user": entry.user, "host": entry.host,
+        "outcome": entry.outcome, "version": entry.version, "revision": entry.revision or None,
+    }  # fmt: skip
