@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 # What systemd inside a machine needs (the named hierarchy, or version 2) and what the lab reads or limits.
@@ -63,10 +64,15 @@ def memory(groups: list[Path]) -> int:
 
 def clear(name: str) -> None:
     """End whatever still lives in the lab's groups and remove them, deepest first."""
-    for top in own_groups(name):
-        deadline = time.monotonic() + 10
+    empty(own_groups(name))
+
+
+def empty(groups: list[Path]) -> None:
+    """End whatever still lives in these groups and remove them, deepest first."""
+    deadline = time.monotonic() + 10
+    for top in groups:
         while top.is_dir() and not _removed(top) and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(0.02)
 
 
 def _removed(top: Path) -> bool:
@@ -74,10 +80,8 @@ def _removed(top: Path) -> bool:
         for pid in _members(Path(folder)):
             if pid != os.getpid():
                 _kill(pid)
-        try:
+        with suppress(OSError):
             Path(folder).rmdir()
-        except OSError:
-            continue
     return not top.is_dir()
 
 

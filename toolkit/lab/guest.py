@@ -113,7 +113,9 @@ class Machine:
             if waiting:
                 waiting.cancel()
             self.process = None
-            await shell(network.unplug(self.guest))
+            # What is left of a machine that was unplugged would keep its namespace and its disk.
+            await asyncio.to_thread(cgroups.empty, self.groups)
+            await shell(network.unplug(self.guest, self.index))
         if code not in (0, REBOOT, -signal.SIGKILL, 128 + signal.SIGKILL):
             raise ScriptError(f"systemd-nspawn ended with {code}: see {log}")
         return code

@@ -45,9 +45,13 @@ def plug_in(guest: Guest, index: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def unplug(guest: Guest) -> str:
-    """The script that takes the machine's namespace away, and with it its cards, rules and settings."""
-    return f"ip netns delete {guest.name}\n"
+def unplug(guest: Guest, index: int) -> str:
+    """The script that takes the machine's cards and namespace away, and with it its rules and settings.
+
+    The kernel removes a namespace in its own time: the cards go first, so that their names are free for the next boot.
+    """
+    lines = [f"ip -n {SWITCH} link delete {port_of(card, index)} 2>/dev/null" for card in guest.cards]
+    return "\n".join([*lines, f"ip netns delete {guest.name}"]) + "\n"
 
 
 def port_of(card: Card, index: int) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import socket
 from contextlib import suppress
+from email.utils import formatdate
 from typing import cast
 
 from toolkit.lab.namespaces import bound_socket
@@ -67,26 +68,29 @@ async def _answer_web(request: bytes, line: bytes, writer: asyncio.StreamWriter)
     await writer.drain()
 
 
-def page(body: bytes, kind: str = "text/plain", status: str = "200 OK") -> bytes:
+def page(body: bytes, kind: str = "text/plain", status: str = "200 OK", *headers: str) -> bytes:
     """A whole HTTP answer."""
-    head = f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + body
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def site(pages: dict[str, bytes]) -> Handler:
-    """A web server of fixed pages; `{client}` in a page is the address that asked."""
+    """A web server of fixed pages, as old as itself; `{client}` in a page is the address that asked."""
+    dated = formatdate(usegmt=True)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(10):
-            head = await reader.readuntil(b"\r\n\r\n")
-        method, path, *_ = head.split(b" ", 2)
-        body = pages.get(path.decode(errors="replace").partition("?")[0])
+            head = (await reader.readuntil(b"\r\n\r\n")).decode(errors="replace")
+        method, path, *_ = head.split(" ", 2)
+        body = pages.get(path.partition("?")[0])
         if body is None:
             answer = page(b"not found\n", status="404 Not Found")
+        elif f"\r\nif-modified-since: {dated.lower()}\r\n" in head.lower():
+            answer = page(b"", "text/plain", "304 Not Modified", f"Last-Modified: {dated}")
         else:
             client = writer.get_extra_info("peername")[0].encode()
-            answer = page(body.replace(b"{client}", client))
-        writer.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if method == b"HEAD" else answer)
+            answer = page(body.replace(b"{client}", client), "text/plain", "200 OK", f"Last-Modified: {dated}")
+        writer.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if method == "HEAD" else answer)
         await writer.drain()
 
     return handle
