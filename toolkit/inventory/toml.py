@@ -27,6 +27,7 @@ HINTS = (
     ("Expected newline", "one `key = value` a line; text, and numbers that start with 0, stand between double quotes"),
     ("Unclosed array", "a list ends with `]`, with commas between its values"),
     ("Expected '='", "a key is followed by `=` and its value"),
+    ("key part", "keys are written in plain letters a–z; `{ … }` stands on one line, without a comma before `}`"),
     ("Illegal character", "close the double quotes on the same line"),
     ("Unescaped '\\'", "write `\\\\` for a backslash"),
     ("Unterminated string", "close the double quotes"),
