@@ -42,6 +42,10 @@ class Kernel:
 class KernelSettings(FactBase[Kernel]):
     """What the kernel has of the named settings: a container can set only some of them."""
 
+    @staticmethod
+    def default() -> Kernel:
+        return Kernel({}, whole=False)
+
     def command(self, keys: Sequence[str]) -> str:
         paths = " ".join([WHOLE, *map(_path, keys)])
         show = r'printf "%s " "$f"; tr -s "\t" " " < "$f"'
@@ -51,6 +55,20 @@ class KernelSettings(FactBase[Kernel]):
         found = dict(line.split(" ", 1) for line in output if " " in line)
         whole = found.pop(WHOLE, None) is not None
         return Kernel({path: value.strip() for path, value in found.items()}, whole)
+
+
+class AnnouncedDefaultRoutes(FactBase[tuple[str, ...]]):
+    """The interfaces whose IPv6 default route a router announced: a kernel that forwards forgets them unless told otherwise."""
+
+    @staticmethod
+    def default() -> tuple[str, ...]:
+        return ()
+
+    def command(self) -> str:
+        return "ip -6 route show default proto ra 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p' | sort -u"
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(output)
 
 
 def _path(key: str) -> str:

@@ -28,11 +28,15 @@ sshd -T | grep -qx "passwordauthentication no" || {{ echo "{MAIN} allows passwor
 class SshPorts(FactBase[tuple[int, ...]]):
     """The ports on which sshd listens, as its configuration says."""
 
+    @staticmethod
+    def default() -> tuple[int, ...]:
+        return (22,)
+
     def command(self) -> str:
         return "sshd -T 2>/dev/null | sed -n 's/^port //p'"
 
     def process(self, output: list[str]) -> tuple[int, ...]:
-        return tuple(sorted({int(line) for line in output})) or (22,)
+        return tuple(sorted({int(line) for line in output}))
 
 
 class SshdReadsDropIns(FactBase[bool]):

@@ -1,0 +1,123 @@
+"""The gateway: ends the tunnels, and decides packet by packet who may go where."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from pyinfra.api.deploy import deploy
+from pyinfra.context import host
+from pyinfra.operations import files
+
+from deploys import kernel, packages, service, wireguard
+from deploys.baseline import baseline
+from deploys.firewall import firewall
+from deploys.gateway_rules import NOT_INTERNET, ruleset
+from deploys.sshd import SshPorts
+from deploys.template import render
+from deploys.tunnel_record import tunnel_record
+from toolkit.model import Commune, Gateway
+
+INTERFACE = "wg0"
+WG0 = f"/etc/wireguard/{INTERFACE}.conf"
+UNBOUND = "/etc/unbound/unbound.conf.d/telekit.conf"
+
+
+@deploy("enrol")
+def enrol() -> None:
+    """Make the gateway's own key; its public half is left in the enrolment file."""
+    packages.install(name="Install WireGuard's tools", packages=["wireguard-tools"])
+    wireguard.key_pair(name="Make the tunnel's key")
+
+
+@deploy("gateway")
+def gateway() -> None:
+    """Turn a Debian server into the commune's gateway."""
+    me: Gateway = host.data.machine
+    commune: Commune = host.data.commune
+
+    baseline()
+    packages.install(name="Install the gateway's packages", packages=packages_needed())
+
+    # The firewall first: nothing is forwarded before the rules that limit it are there.
+    ssh_ports = host.get_fact(SshPorts)
+    firewall(ruleset(commune, ssh_ports))
+    kernel.settings(name="Forward between tunnel and town hall", file="61-telekit-gateway.conf", values=forwarding(commune))
+
+    files.put(name=f"Write {INTERFACE}.conf", src=StringIO(tunnel_configuration(me, commune)), dest=WG0, mode="600")
+    wireguard.run_interface(name=f"Run {INTERFACE}", interface=INTERFACE, wanted=tunnel_interface(me, commune))
+    tunnel_record(INTERFACE, commune)
+
+    # On a machine with resolvconf, the package would make this resolver the gateway's own, on an address that it does not use.
+    mask = "/etc/systemd/system/unbound-resolvconf.service"
+    files.link(name="Keep the gateway's own resolver", path=mask, target="/dev/null", force=True)
+    resolver = resolver_configuration(commune)
+    files.put(name="Write the tunnel's resolver", src=StringIO(resolver), dest=UNBOUND, mode="644")
+    service.run(name="Run unbound", unit="unbound", files={UNBOUND: resolver}, check="unbound-checkconf > /dev/null")
+
+
+def packages_needed() -> list[str]:
+    """WireGuard's engine as a program only where the kernel does not bring it."""
+    engine = [] if host.get_fact(wireguard.KernelHasWireGuard) else ["wireguard-go"]
+    return ["dns-root-data", "nftables", "unbound", "wireguard-tools", *engine]
+
+
+def forwarding(commune: Commune) -> dict[str, str]:
+    """IPv4, and IPv6 when the tunnel carries it; a default route that a router announces must then be asked for."""
+    values = {"net.ipv4.ip_forward": "1"}
+    if commune.network.tunnel6:
+        values["net.ipv6.conf.all.forwarding"] = "1"
+        for interface in host.get_fact(kernel.AnnouncedDefaultRoutes):
+            values[f"net/ipv6/conf/{interface}/accept_ra"] = "2"
+    return values
+
+
+def _addresses(commune: Commune) -> list[str]:
+    """The gateway's own tunnel addresses, with the length of their networks."""
+    network, address6 = commune.network, commune.gateway_address6()
+    found = [f"{commune.gateway_address()}/{network.tunnel.prefixlen}"]
+    if network.tunnel6 and address6:
+        found.append(f"{address6}/{network.tunnel6.prefixlen}")
+    return found
+
+
+def tunnel_configuration(me: Gateway, commune: Commune) -> str:
+    """wg0.conf, without the private key."""
+    return render(
+        "wireguard/gateway.conf.j2",
+        addresses=_addresses(commune),
+        port=me.endpoint.port,
+        mtu=commune.network.mtu,
+        private_key=wireguard.PRIVATE_KEY,
+        peers=commune.peers,
+    )
+
+
+def tunnel_interface(me: Gateway, commune: Commune) -> wireguard.Interface:
+    """wg0 as it must run."""
+    carries6 = commune.network.tunnel6 is not None
+    return wireguard.Interface(
+        addresses=frozenset(_addresses(commune)),
+        mtu=commune.network.mtu,
+        port=me.endpoint.port,
+        peers={
+            laptop.public_key: frozenset(
+                [f"{laptop.tunnel_address}/32"]
+                + ([f"{laptop.tunnel_address6}/128"] if carries6 and laptop.tunnel_address6 else [])
+            )
+            for laptop in commune.peers
+            if laptop.public_key
+        },
+    )
+
+
+def resolver_configuration(commune: Commune) -> str:
+    """unbound for the tunnel and for nobody else."""
+    network = commune.network
+    return render(
+        "unbound/telekit.conf.j2",
+        addresses=[a for a in (commune.gateway_address(), commune.gateway_address6()) if a],
+        tunnels=[n for n in (network.tunnel, network.tunnel6) if n],
+        private=[n for n in (*NOT_INTERNET, *network.lan) if not n.is_multicast],
+        zones=network.zones,
+        servers=network.dns,
+    )

@@ -1,0 +1,116 @@
+"""What the gateway's firewall lets through, worked out from the commune: one family for IPv4, one for IPv6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+
+from deploys.template import render
+from toolkit.model import Address, Commune, Laptop, Mode, Network
+
+# Not the internet: this host, private, shared and link-local ranges, multicast and reserved.
+NOT_INTERNET: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+        "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "ff00::/8",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A laptop's tunnel address."""
+
+    address: Address
+    laptop: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """From a laptop's tunnel address to one port of one server."""
+
+    source: Address
+    destination: Address
+    protocol: str
+    port: int
+    laptop: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The firewall's sets for one version of IP. tunnel: None when the tunnel does not carry this version."""
+
+    number: int
+    tunnel: Network | None
+    peers: tuple[Peer, ...]
+    accesses: tuple[Rule, ...]
+    admin: tuple[Network, ...]
+    local: tuple[Network, ...]
+
+    @property
+    def ip(self) -> str:
+        return "ip" if self.number == 4 else "ip6"
+
+    @property
+    def icmp(self) -> str:
+        return "icmp" if self.number == 4 else "icmpv6"
+
+    @property
+    def type(self) -> str:
+        return f"ipv{self.number}_addr"
+
+
+def _networks(networks: Iterable[Network], number: int) -> tuple[Network, ...]:
+    """Those of one version of IP, without overlaps, which nftables refuses."""
+    if number == 4:
+        return tuple(collapse_addresses(n for n in networks if isinstance(n, IPv4Network)))
+    return tuple(collapse_addresses(n for n in networks if isinstance(n, IPv6Network)))
+
+
+def _address(laptop: Laptop, number: int) -> Address | None:
+    return laptop.tunnel_address if number == 4 else laptop.tunnel_address6
+
+
+def _rules(commune: Commune, number: int) -> Iterable[Rule]:
+    """Each access of this version of IP once: two applications may share a server and a port."""
+    seen = set()
+    for access in commune.accesses:
+        source = _address(access.laptop, number)
+        key = (source, access.address, access.protocol, access.port)
+        if source and access.address.version == number and key not in seen:
+            seen.add(key)
+            yield Rule(source, access.address, access.protocol, access.port, access.laptop.name)
+
+
+def family(commune: Commune, number: int) -> Family:
+    """The sets for IPv4 (4) or IPv6 (6)."""
+    network = commune.network
+    tunnel: Network | None = network.tunnel if number == 4 else network.tunnel6
+    peers = [Peer(address, laptop.name) for laptop in commune.peers if (address := _address(laptop, number))]
+    ours = (*NOT_INTERNET, *network.lan, *network.admin, *network.bench, *((tunnel,) if tunnel else ()))
+    return Family(
+        number=number,
+        tunnel=tunnel,
+        peers=tuple(peers) if tunnel else (),
+        accesses=tuple(_rules(commune, number)) if tunnel else (),
+        admin=_networks(network.admin or network.lan, number),
+        local=_networks(ours, number),
+    )
+
+
+def ruleset(commune: Commune, ssh_ports: Sequence[int]) -> str:
+    """The gateway's whole /etc/nftables.conf."""
+    families = (family(commune, 4), family(commune, 6))
+    public = any(not any(r.destination in network for network in f.local) for f in families for r in f.accesses)
+    full = commune.network.mode == Mode.FULL
+    return render(
+        "nftables/gateway.nft.j2",
+        families=families,
+        port=commune.gateway.endpoint.port,
+        ssh_ports=ssh_ports,
+        full=full,
+        nat=commune.gateway.nat,
+        internet=full or public,
+    )
