@@ -65,6 +65,11 @@ class Enrolment:
             return {}
         return {a.identifier: initial_password(self._vault, a) for a in self.job.commune.agents_of(machine)}
 
+    def known_passwords(self) -> dict[str, Secret]:
+        """Agent identifier → first password, for the agents who were given one."""
+        found = {a.identifier: self._vault.get(f"password/{a.identifier}") for a in self.job.commune.agents if a.desktop}
+        return {identifier: password for identifier, password in found.items() if password is not None}
+
     # -- what machines answered --------------------------------------------------------------------------------------
 
     def record(self, answers: Mapping[str, str]) -> dict[str, str]:

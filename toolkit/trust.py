@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from toolkit.result import MachineReport, Result, State, counted
 from toolkit.targets import HOMELESS, Job, ssh_of
 
 SECONDS = 10.0
+# What it would log is told as a machine's reason.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 REPLACE_HINT = "somebody is in between, or it was installed anew; if you know that it was: telekit trust --replace"
 
 
@@ -100,6 +103,8 @@ def _family(kind: str) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if "banner" in str(error):
+        return "what answers there does not speak SSH (is the machine still starting?)"
     said = getattr(error, "strerror", None) or str(error)
     return str(said).lower() or type(error).__name__
 
@@ -115,7 +120,11 @@ def _judged(met: Meeting | MachineReport, hosts: KnownHosts, judge: Judge, *, re
         pinned = ", ".join(map(str, met.pinned))
         reason = f"THE HOST KEY HAS CHANGED\nit shows {met.shown}\npinned is {pinned}\n{REPLACE_HINT}"
         return replace(report, state=State.KEY_CHANGED, reason=reason)
-    if not judge(replace(met, twins=hosts.owners(met.shown))):
+    try:
+        accepted = judge(replace(met, twins=hosts.owners(met.shown)))
+    except TelekitError as error:
+        return replace(report, state=State.FAILED, reason=error.problem.what)
+    if not accepted:
         return replace(report, state=State.UNTRUSTED, reason=f"it shows {met.shown}")
     # Each key is kept at once: an interrupted round loses none that was compared.
     hosts.pin(met.address, met.shown)
@@ -134,16 +143,26 @@ def _bootstrapped(report: MachineReport, met: Meeting | MachineReport, bootstrap
 
 
 def expecting(fingerprint: str) -> Judge:
-    """For scripts: accept the one key whose fingerprint is already known."""
-    wanted = fingerprint if fingerprint.startswith("SHA256:") else f"SHA256:{fingerprint}"
-    return lambda met: met.shown.fingerprint == wanted.rstrip("=")
+    """For scripts: accept the one key whose fingerprint is already known, and raise at any other."""
+    wanted = (fingerprint if fingerprint.startswith("SHA256:") else f"SHA256:{fingerprint}").rstrip("=")
+
+    def judge(met: Meeting) -> bool:
+        if met.shown.fingerprint != wanted:
+            raise TelekitError(f"THIS IS NOT THE EXPECTED KEY\nit shows {met.shown}\nexpected {wanted}")
+        return True
+
+    return judge
 
 
 def _result(job: Job, reports: tuple[MachineReport, ...]) -> Result:
     result = Result("trust", job.commune.slug, reports)
-    words = {State.PINNED: "pinned now", State.TRUSTED: "already trusted"}
+    words = {State.PINNED: "pinned now", State.TRUSTED: "already trusted", State.KEY_CHANGED: "with a changed key"}
     order = (State.PINNED, State.TRUSTED, State.UNTRUSTED, State.KEY_CHANGED, State.FAILED, State.UNREACHABLE)
     first, *others = [(result.count(state), words.get(state, str(state))) for state in order if result.count(state)]
     closing = ", ".join([f"{counted(first[0], 'machine')} {first[1]}", *(f"{n} {word}" for n, word in others)]) + "."
-    following = "" if result.troubled else f"telekit plan --commune {job.commune.slug}"
+    following = f"telekit plan --commune {job.commune.slug}"
+    if result.troubled:
+        new = next((r for r in reports if r.state is State.UNTRUSTED), None)
+        trusting = f"telekit trust --commune {job.commune.slug}"
+        following = f"{trusting} --only {new.name} --fingerprint {new.details['fingerprint']}" if new else ""
     return replace(result, closing=closing, next=following, exit_code=int(result.troubled))

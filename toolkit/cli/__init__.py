@@ -15,6 +15,7 @@ from toolkit.cli import daily, small
 from toolkit.cli.init import init
 from toolkit.cli.lab import lab
 from toolkit.cli.trust import trust
+from toolkit.cli.verify import verify
 from toolkit.errors import TelekitError
 from toolkit.report import Report
 from toolkit.result import Result
@@ -40,7 +41,7 @@ def telekit() -> None:
 
 
 for command in (
-    init, daily.check, trust, daily.plan, daily.provision, daily.status, small.password, lab, small.completion,
+    init, daily.check, trust, daily.plan, daily.provision, verify, daily.status, small.password, lab, small.completion,
 ):  # fmt: skip
     telekit.add_command(command)
 

@@ -1,0 +1,141 @@
+"""`telekit verify`: prove what provision promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.options import Scope, scoped
+from toolkit.errors import TelekitError
+from toolkit.result import Check, MachineReport, Result, State, counted
+
+if TYPE_CHECKING:
+    from toolkit.enrolment import Enrolment
+    from toolkit.lab import Vantage
+    from toolkit.model import Machine, Secret
+    from toolkit.targets import Job
+    from toolkit.verify import CheckDone, CheckResult, VerifyResult
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command(epilog="Example: telekit verify --commune lab --html rapport.html --screenshots images")
+@click.option("--junit", type=FILE, help="Write the results as JUnit XML.")
+@click.option("--html", type=FILE, help="Write a page in French for people who did not run it.")
+@click.option("--screenshots", type=FOLDER, help="Keep pictures of the remote desktops here.")
+@scoped()
+def verify(scope: Scope, *, junit: Path | None, html: Path | None, screenshots: Path | None) -> Result:
+    """Prove it from outside and inside: tunnels, refusals, desktops, antivirus."""
+    from toolkit import journal
+
+    job = scope.job()
+    key = job.identities[0] if job.identities else None
+    with journal.run(job.folder, "verify", job.commune.slug, selected=job.names, key=key) as entry:
+        found = _examine(scope, job, Outputs(junit, html, screenshots))
+        result = _result(job, found, [file for file in (junit, html) if file])
+        entry.finish(result)
+        return result
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a verification leaves, where they are wanted."""
+
+    junit: Path | None
+    html: Path | None
+    screenshots: Path | None
+
+
+def _examine(scope: Scope, job: Job, outputs: Outputs) -> VerifyResult:
+    from toolkit.engine import Session  # isort: skip - before anything that gevent must patch
+    from toolkit.enrolment import Enrolment
+    from toolkit.targets import targets_of
+    from toolkit.verify import run
+
+    enrolment = Enrolment(replace(job, machines=_with_counterparts(job)))
+    commune, everything = enrolment.job.commune, enrolment.job
+    nothing: dict[str, dict[str, object]] = {name: {} for name in everything.names}
+    with Session(targets_of(everything, nothing), job.options(), scope.report.emit) as session:
+        scope.report.phase("Connecting", everything.names)
+        session.connect()
+        scope.report.phase("Verifying", job.names)
+        return run(
+            commune, session, only=job.names, internet=_internet(job.folder), passwords=_passwords(scope, enrolment),
+            junit=outputs.junit, html=outputs.html, screenshots=outputs.screenshots,
+            emit=lambda done: _follow(scope, done), parallel=job.parallel,
+        )  # fmt: skip
+
+
+def _passwords(scope: Scope, enrolment: Enrolment) -> dict[str, Secret]:
+    """The first passwords of remote desktops; whoever may not open the secrets verifies the rest."""
+    try:
+        return enrolment.known_passwords()
+    except TelekitError as error:
+        scope.report.warn([replace(error.problem, warning=True)])
+        return {}
+
+
+def _with_counterparts(job: Job) -> tuple[Machine, ...]:
+    """The machines meant, the gateway, and where their agents otherwise are: what their checks look from or at."""
+    names = set(job.names) | {job.commune.gateway.name}
+    for agent in job.commune.active_agents:
+        if {agent.laptop, agent.desktop} & set(job.names):
+            names |= {name for name in (agent.laptop, agent.desktop) if name}
+    return tuple(machine for machine in job.commune.machines if machine.name in names)
+
+
+def _internet(folder: Path) -> Vantage | None:
+    """The fake Internet of the lab that was built from this inventory, when one is up here."""
+    from toolkit.lab import create
+    from toolkit.lab.places import RUNTIME
+
+    for place in sorted(RUNTIME.glob("*/town.json")):
+        lab = create(place.parent.name)
+        status = lab.status()
+        if status.up and Path(status.inventory) == folder.resolve():
+            return lab.vantage("internet")
+    return None
+
+
+def _follow(scope: Scope, done: CheckDone) -> None:
+    result = done.result
+    if result.outcome != "passed":
+        scope.report.say(f"  {done.machine:<20}{result.outcome}: {result.title}")
+
+
+def _result(job: Job, found: VerifyResult, written: list[Path]) -> Result:
+    reports = tuple(_report(machine, found) for machine in job.machines)
+    counts = f"{len(found.passed)} passed, {len(found.failed)} failed, {len(found.not_checked)} not checked"
+    lines = [f"{counted(len(found.results), 'check')}: {counts}."]
+    if written:
+        lines.append(f"Written: {', '.join(map(str, written))}.")
+    if found.screenshots:
+        lines.append(f"Pictures: {', '.join(map(str, found.screenshots))}.")
+    summary = {
+        "passed": len(found.passed), "failed": len(found.failed), "not_checked": len(found.not_checked),
+        "seconds": round(found.seconds, 3), "screenshots": [str(file) for file in found.screenshots],
+    }  # fmt: skip
+    return Result("verify", job.commune.slug, reports, summary, closing="\n".join(lines), exit_code=found.exit_code)
+
+
+def _report(machine: Machine, found: VerifyResult) -> MachineReport:
+    mine = [r for r in found.results if r.machine == machine.name]
+    checks = tuple(Check(r.title, r.outcome, r.detail, r.seconds) for r in mine)
+    outcomes = {r.outcome for r in mine}
+    report = MachineReport(machine.name, str(machine.role), State.PASSED, checks=checks, seconds=sum(r.seconds for r in mine))
+    if machine.name in found.unreachable:
+        return replace(report, state=State.UNREACHABLE, reason=found.unreachable[machine.name])
+    if "failed" in outcomes:
+        return replace(report, state=State.FAILED, reason=_of(mine, "failed"))
+    if "passed" not in outcomes:
+        return replace(report, state=State.UNCHECKED)
+    return replace(report, reason=_of(mine, "passed"))
+
+
+def _of(results: list[CheckResult], outcome: str) -> str:
+    number = sum(r.outcome == outcome for r in results)
+    return f"{number} of {counted(len(results), 'check')}"
