@@ -1,0 +1,109 @@
+"""A way to run a command on a machine: its standard input is ours, what it writes comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gevent
+from gevent import subprocess
+
+CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ended; a negative code: by a signal."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def complaint(self) -> str:
+        """The last lines of what it wrote to standard error."""
+        return "\n".join(self.stderr.decode(errors="replace").strip().splitlines()[-5:])
+
+
+class LinkLostError(OSError):
+    """The machine stopped answering, or the connection broke, while a command ran."""
+
+
+class CommandTimeoutError(TimeoutError):
+    """A command took longer than it was given; the machine still answers."""
+
+
+class Link(Protocol):
+    """An open way to a machine. executions: how many commands went over it so far."""
+
+    executions: int
+
+    def execute(
+        self,
+        command: str,
+        stdin: Iterable[bytes] = (),
+        *,
+        on_stdout: Callable[[bytes], None] | None = None,
+        timeout: float | None = None,
+    ) -> Completed:
+        """Run a command; `on_stdout` gets its output as it comes, and `Completed.stdout` is then empty."""
+
+    def close(self) -> None:
+        """Let go of the machine; a second time does nothing."""
+
+
+class LocalLink:
+    """This machine itself."""
+
+    def __init__(self) -> None:
+        self.executions = 0
+
+    def execute(
+        self,
+        command: str,
+        stdin: Iterable[bytes] = (),
+        *,
+        on_stdout: Callable[[bytes], None] | None = None,
+        timeout: float | None = None,
+    ) -> Completed:
+        self.executions += 1
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(["sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        kept: list[bytes] = []
+        tasks = [
+            gevent.spawn(_feed, process.stdin, stdin),
+            gevent.spawn(_drain, process.stdout, on_stdout or kept.append),
+        ]
+        errors: list[bytes] = []
+        tasks.append(gevent.spawn(_drain, process.stderr, errors.append))
+        try:
+            with gevent.Timeout(timeout, CommandTimeoutError(f"no end after {timeout} s")):
+                gevent.joinall(tasks, raise_error=True)
+                process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+            gevent.killall(tasks)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                stream.close()
+        return Completed(process.returncode, b"".join(kept), b"".join(errors))
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _feed(stream: Any, chunks: Iterable[bytes]) -> None:
+    # A command that ends without reading everything is no error of ours: its exit status tells.
+    try:
+        for chunk in chunks:
+            stream.write(chunk)
+        stream.flush()
+        stream.close()
+    except BrokenPipeError:
+        pass
+
+
+def _drain(stream: Any, take: Callable[[bytes], None]) -> None:
+    while chunk := stream.read1(CHUNK) if hasattr(stream, "read1") else stream.read(CHUNK):
+        take(chunk)

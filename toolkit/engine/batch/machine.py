@@ -1,0 +1,196 @@
+"""One machine in one pyinfra State: recipes are registered on it, their operations evaluated side by side."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import getclosurevars
+from typing import Any
+
+from pyinfra.api.config import Config
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host, HostData
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import State, StateStage
+from pyinfra.context import ctx_config, ctx_host
+from typing_extensions import override
+
+from toolkit.engine.batch import context
+from toolkit.engine.batch.connector import BatchConnector
+from toolkit.engine.batch.facts import Facts, Wave
+from toolkit.engine.batch.link import Link
+
+Deploy = Callable[[], None]
+STAGE = "Stage: "
+
+
+class FactFailedError(PyinfraError):
+    """A fact could not be read, and not for a reason that pyinfra counts as normal."""
+
+
+class OneHostState(State):
+    """A State of a single machine, where a failed fact is the failure of whoever asked."""
+
+    @override
+    def fail_hosts(self, hosts_to_fail: Iterable[Host], activated_count: int | None = None) -> None:
+        for host in hosts_to_fail:
+            raise FactFailedError(getattr(host, "last_answer", "") or "a fact could not be read")
+
+
+class HostView(Host):
+    """A host as one operation sees it: what is in operation is its own, everything else is the host's."""
+
+    original: Host
+    last_answer: str = ""
+
+    @classmethod
+    def of(cls, host: Host) -> HostView:
+        view = copy.copy(host)
+        view.__class__ = cls
+        assert isinstance(view, HostView)
+        view.original = host
+        # The data of the deploy that an operation stands in are looked up through the host they were made for.
+        data = HostData(view, *host.data.datas[1:-1], view.get_deploy_data)
+        data.__dict__["override_datas"] = host.data.override_datas
+        data.__dict__["datas"] = (host.data.override_datas, *data.datas[1:])
+        view.data = data
+        return view
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return self.original is getattr(other, "original", other)
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self.original)
+
+    @override
+    def run_shell_command(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked_after_command |= self.gave_command
+        ok, output = super().run_shell_command(*args, **kwargs)
+        self.last_answer = "" if ok else "\n".join(output.output_lines[-10:])
+        return ok, output
+
+    gave_command = False
+    asked_after_command = False
+
+
+@dataclass(eq=False)
+class Operation:
+    """A registered operation and what its evaluation gave. interleaved: it read facts after it had given a command."""
+
+    hash: str
+    name: str
+    data: Any
+    stage: int
+    commands: list[Any] = field(default_factory=list)
+    error: Exception | None = None
+    interleaved: bool = False
+
+    @property
+    def meta(self) -> Any:
+        return self.data.operation_meta
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.data.global_arguments
+        return found
+
+    @property
+    def conditions(self) -> list[Callable[[], bool]]:
+        given = self.arguments.get("_if")
+        return [given] if callable(given) else list(given or ())
+
+    @property
+    def is_barrier(self) -> bool:
+        return self.name.rpartition(" | ")[2].startswith(STAGE)
+
+    @property
+    def function(self) -> str:
+        """The operation's Python name, such as "pyinfra.operations.files.put"."""
+        func = getclosurevars(self.data.command_generator).nonlocals["func"]
+        return f"{func.__module__}.{func.__name__}"
+
+
+class Run:
+    """A State for one machine and one set of recipes; it can be planned and applied once."""
+
+    def __init__(self, name: str, data: Mapping[str, Any], link: Link, facts: Facts, config: Config | None = None) -> None:
+        context.install()
+        inventory = Inventory(([(name, dict(data))], {}))
+        self.host: Host = inventory.get_host(name)
+        self.host.connector_cls = lambda state, host: BatchConnector(state, host, link, facts)  # type: ignore[assignment]
+        self.state = OneHostState(inventory, config or Config(), check_for_changes=False)
+        self.state.cwd = None
+        self.state.current_stage = StateStage.Prepare
+        self.state.activate_host(self.host)
+        self.host.connected = True
+        self.link = link
+        self.facts = facts
+        self.operations: list[Operation] = []
+
+    @property
+    def connector(self) -> BatchConnector:
+        assert isinstance(self.host.connector, BatchConnector)
+        return self.host.connector
+
+    def register(self, deploys: Sequence[Deploy]) -> None:
+        """Let recipes name their operations; what a recipe itself asks the machine is answered as well."""
+        (error,) = self.side_by_side([lambda: self._register(deploys)])
+        if error is not None:
+            raise error
+        stage = 0
+        for hash_ in self.host.op_hash_order:
+            if hash_ not in self.state.ops[self.host]:
+                continue
+            name = ", ".join(sorted(self.state.op_meta[hash_].names))
+            operation = Operation(hash_, name, self.state.ops[self.host][hash_], stage)
+            if operation.is_barrier:
+                stage += 1
+                operation.stage = stage
+            self.operations.append(operation)
+
+    def _register(self, deploys: Sequence[Deploy]) -> Exception | None:
+        self.enter(self.host)
+        try:
+            for deploy in deploys:
+                deploy()
+        except Exception as error:  # noqa: BLE001 - a recipe is anybody's code
+            return error
+        return None
+
+    def enter(self, host: Host) -> None:
+        ctx_config.set(self.state.config)
+        ctx_host.set(host)
+
+    def side_by_side(self, jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Run jobs that may ask the machine for facts; what they ask goes out together."""
+        wave: Wave[Any] = Wave(self.facts)
+        self.connector.wave = wave
+        try:
+            return wave.run(jobs)
+        finally:
+            self.connector.wave = None
+
+    def evaluate(self, operations: Sequence[Operation]) -> None:
+        """Find out what commands each operation would issue now."""
+        self.side_by_side([partial(self._evaluate, operation) for operation in operations])
+
+    def _evaluate(self, operation: Operation) -> None:
+        view = HostView.of(self.host)
+        self.enter(view)
+        operation.commands, operation.error = [], None
+        try:
+            for command in operation.data.command_generator():
+                operation.commands.append(command)
+                view.gave_command = True
+        except Exception as error:  # noqa: BLE001 - an operation is anybody's code
+            operation.error = error
+        operation.interleaved = view.asked_after_command
+
+    def holds(self, operation: Operation) -> bool:
+        """Whether every condition of the operation is met."""
+        self.enter(HostView.of(self.host))
+        return all(condition() for condition in operation.conditions)

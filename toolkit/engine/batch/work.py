@@ -1,0 +1,72 @@
+"""A machine over time: plans, applies and scripts over one link, with what is known of it kept between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pyinfra.api.config import Config
+
+from toolkit.engine.batch.apply import Applied, Apply, Observer
+from toolkit.engine.batch.facts import Facts
+from toolkit.engine.batch.link import Completed, Link
+from toolkit.engine.batch.machine import Deploy, Run
+from toolkit.engine.batch.plan import Planned, plan
+from toolkit.engine.batch.sudo import ROOT, SELF
+
+
+class Silent:
+    """An observer that does not care."""
+
+    def stage_started(self, name: str, operations: int) -> None:
+        """Ignore it."""
+
+    def operation_done(self, name: str, *, changed: bool, seconds: float) -> None:
+        """Ignore it."""
+
+
+class Machine:
+    """A machine behind a link. config: makes the pyinfra Config of a run; data: what recipes read as host.data."""
+
+    def __init__(
+        self,
+        name: str,
+        link: Link,
+        *,
+        data: Mapping[str, Any] | None = None,
+        config: Callable[[], Config] = Config,
+    ) -> None:
+        self.name = name
+        self.link = link
+        self.data = data if data is not None else {}
+        self.config = config
+        self.facts = Facts(link)
+        self._apply: Apply | None = None
+
+    @property
+    def current(self) -> str:
+        """The operation that an apply is at."""
+        return self._apply.current if self._apply is not None else ""
+
+    def _run(self, deploys: Sequence[Deploy]) -> Run:
+        run = Run(self.name, self.data, self.link, self.facts, self.config())
+        run.register(deploys)
+        return run
+
+    def plan(self, deploys: Sequence[Deploy]) -> list[Planned]:
+        """What the deploys would change."""
+        return plan(self._run(deploys))
+
+    def apply(self, deploys: Sequence[Deploy], observer: Observer | None = None) -> Applied:
+        """Make the machine as the deploys say; stops at the first failure."""
+        run = self._run(deploys)
+        self._apply = Apply(run, observer or Silent())
+        return self._apply.go()
+
+    def script(self, script: str, *, sudo: bool, seconds: float | None = None, reads_only: bool = False) -> Completed:
+        """Run a shell script, which travels on standard input; `reads_only`: what is known of the machine stays true."""
+        if not reads_only:
+            self.facts.forget()
+        # Read whole before it runs, and never waiting for input: a script must not eat its own next line.
+        body = f"{{\n:\n{script}\n}} </dev/null\n"
+        return self.link.execute(ROOT if sudo else SELF, [body.encode()], timeout=seconds)

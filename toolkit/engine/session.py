@@ -1,0 +1,287 @@
+"""The engine's front: connections to a commune's machines, and everything that is done over them."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+import gevent
+from gevent.pool import Pool
+from pyinfra.api.config import Config
+
+from toolkit.engine import events, sentences
+from toolkit.engine.batch import Connector, Machine
+from toolkit.engine.batch.link import CommandTimeoutError, LinkLostError
+from toolkit.engine.batch.reach import UnreachableError
+from toolkit.engine.events import Event, OperationFailed, Outcome
+from toolkit.engine.target import Completed, MachinePlan, MachineResult, Options, PlannedOperation, Target
+from toolkit.errors import TelekitError
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+Deploys = Callable[[Target], Sequence[Callable[[], None]]]
+T = TypeVar("T")
+# Files that this process opens besides connections, and those a connection needs while it is made.
+FILES_BESIDE, FILES_A_MACHINE = 128, 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C: `machines` were in the middle of something, each at the operation given."""
+
+    def __init__(self, machines: Mapping[str, str]) -> None:
+        self.machines = machines
+        super().__init__("interrupted in the middle of " + ", ".join(machines) if machines else "interrupted")
+
+
+class DeadlineError(Exception):
+    """One machine took longer than all of its work may."""
+
+
+class Session:
+    """Open connections to machines, for as long as the `with` block lasts; one that fails never stops the others.
+
+    emit: gets an Event for whatever happens, while it happens.
+    """
+
+    def __init__(self, targets: Iterable[Target], options: Options, emit: Callable[[Event], None]) -> None:
+        self.targets = tuple(targets)
+        self.options = options
+        self.emit = emit
+        self.unreachable: dict[str, str] = {}
+        self._machines: dict[str, Machine] = {}
+        self._hosts: dict[str, Host] = {}
+        _route_logs(debug=options.debug)
+        _allow_files(FILES_BESIDE + FILES_A_MACHINE * len(self.targets))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every machine."""
+        for machine in self._machines.values():
+            machine.link.close()
+        self._machines.clear()
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    @property
+    def reachable(self) -> tuple[Target, ...]:
+        """The targets with a connection that works, as far as is known."""
+        return tuple(t for t in self.targets if t.name in self._machines and t.name not in self.unreachable)
+
+    def connect(self) -> None:
+        """Try every target that has no connection, side by side; `unreachable` then says why which has none."""
+        connector = Connector(
+            self.options.known_hosts,
+            self.options.identities,
+            connect_seconds=self.options.connect_seconds,
+            ssh_config=Path.home() / ".ssh" / "config",
+        )
+        missing = [target for target in self.targets if target.name not in self._machines]
+        self._side_by_side(missing, lambda target: self._connect(connector, target))
+
+    def _connect(self, connector: Connector, target: Target) -> None:
+        try:
+            link = connector.open(target.ssh.host, target.ssh.port, target.user)
+        except UnreachableError as error:
+            reason = sentences.unreachable(error)
+            self.unreachable[target.name] = reason
+            self.emit(events.Unreachable(target.name, reason))
+            return
+        sudo = target.user != "root"
+        self._machines[target.name] = Machine(target.name, link, data=target.data, config=lambda: Config(SUDO=sudo))
+        self.unreachable.pop(target.name, None)
+        self.emit(events.Connected(target.name))
+
+    def _machine(self, target: Target) -> Machine:
+        if target.name in self.unreachable or target.name not in self._machines:
+            raise TelekitError(self.unreachable.get(target.name, "not connected"), where=target.name)
+        return self._machines[target.name]
+
+    def _lost(self, target: Target, error: OSError) -> str:
+        """Count a machine whose connection broke as unreachable from here on."""
+        self._machines[target.name].link.close()
+        self.unreachable[target.name] = str(error)
+        return str(error)
+
+    # -- scripts -----------------------------------------------------------------------------------------------------
+
+    def run(
+        self, target: Target, script: str, *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False
+    ) -> Completed:
+        """Run a shell script on a machine; it travels on standard input, so that no argument list shows it.
+
+        One that takes longer ends with code 124. reads_only: facts that are known of the machine stay known.
+        """
+        machine = self._machine(target)
+        try:
+            done = machine.script(script, sudo=sudo and target.user != "root", seconds=seconds, reads_only=reads_only)
+        except CommandTimeoutError as error:
+            return Completed(124, "", str(error))
+        except LinkLostError as error:
+            raise TelekitError(self._lost(target, error), where=target.name) from error
+        return Completed(done.code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def run_all(
+        self, script_of: Callable[[Target], str], *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False
+    ) -> dict[str, Completed]:
+        """Run a script on every reachable machine, side by side; one that falls silent is not in the answer."""
+
+        def one(target: Target) -> Completed | None:
+            try:
+                return self.run(target, script_of(target), sudo=sudo, seconds=seconds, reads_only=reads_only)
+            except TelekitError as error:
+                self.emit(events.Unreachable(target.name, error.problem.what))
+                return None
+
+        done = self._side_by_side(self.reachable, one)
+        return {name: completed for name, completed in done.items() if completed is not None}
+
+    def host(self, target: Target) -> Host:
+        """The machine as testinfra sees it, with root's eyes, over the open connection."""
+        if target.name not in self._hosts:
+            from toolkit.engine.hosts import host_over
+
+            self._hosts[target.name] = host_over(self, target)
+        return self._hosts[target.name]
+
+    # -- recipes -----------------------------------------------------------------------------------------------------
+
+    def plan(self, deploys_of: Deploys) -> dict[str, MachinePlan]:
+        """What the recipes would change on every reachable machine; nothing is touched. MachineDone counts what would change."""
+        return self._side_by_side(self.reachable, lambda target: self._plan(target, deploys_of(target)))
+
+    def _plan(self, target: Target, deploys: Sequence[Callable[[], None]]) -> MachinePlan:
+        began = time.monotonic()
+        operations: tuple[PlannedOperation, ...] = ()
+        error = ""
+        try:
+            with gevent.Timeout(self.options.deadline_seconds, DeadlineError()):
+                planned = self._machine(target).plan(deploys) if deploys else []
+        except Exception as failure:  # noqa: BLE001 - whatever a recipe raises must not stop the other machines
+            error = self._told(target, failure)
+        else:
+            operations = tuple(
+                PlannedOperation(sentences.short(p.name), "conditional" if p.conditional else "change", p.diff, p.detail)
+                for p in planned
+            )
+        if deploys:
+            changes = sum(operation.kind == "change" for operation in operations)
+            outcome = Outcome.FAILED if error else Outcome.CHANGED if changes else Outcome.UNCHANGED
+            self.emit(events.MachineDone(target.name, outcome, changes, time.monotonic() - began))
+        return MachinePlan(target.name, operations, error)
+
+    def apply(self, deploys_of: Deploys) -> dict[str, MachineResult]:
+        """Apply the recipes to every reachable machine; each stops at its own first failure."""
+        return self._side_by_side(self.reachable, lambda target: self._apply(target, deploys_of(target)))
+
+    def _apply(self, target: Target, deploys: Sequence[Callable[[], None]]) -> MachineResult:
+        began = time.monotonic()
+        if not deploys:
+            return MachineResult(target.name, (), 0, None, 0.0)
+        observer = _Emitting(target.name, self.emit)
+        failed: OperationFailed | None = None
+        try:
+            with gevent.Timeout(self.options.deadline_seconds, DeadlineError()):
+                applied = self._machine(target).apply(deploys, observer)
+            if applied.failure is not None:
+                failed = OperationFailed(target.name, sentences.short(applied.failure.name), applied.failure.output)
+        except Exception as failure:  # noqa: BLE001 - whatever a recipe raises must not stop the other machines
+            failed = OperationFailed(target.name, self._at(target), self._told(target, failure))
+        seconds = time.monotonic() - began
+        outcome = Outcome.FAILED if failed else Outcome.CHANGED if observer.changed else Outcome.UNCHANGED
+        if failed:
+            self.emit(failed)
+        self.emit(events.MachineDone(target.name, outcome, len(observer.changed), seconds))
+        return MachineResult(target.name, tuple(observer.changed), observer.unchanged, failed, seconds)
+
+    def _at(self, target: Target) -> str:
+        machine = self._machines.get(target.name)
+        return sentences.short(machine.current if machine else "") or "Read the machine's state"
+
+    def _told(self, target: Target, failure: Exception) -> str:
+        """An exception in words; a connection that broke is counted."""
+        if isinstance(failure, DeadlineError):
+            late = OSError(f"not finished after {self.options.deadline_seconds:.0f} s: given up")
+            return self._lost(target, late)
+        if isinstance(failure, LinkLostError):
+            return self._lost(target, failure)
+        return sentences.failed(failure)
+
+    # -- side by side ------------------------------------------------------------------------------------------------
+
+    def _side_by_side(self, targets: Iterable[Target], work: Callable[[Target], T]) -> dict[str, T]:
+        """Do something with every target, `parallel` at a time; Ctrl-C ends all of it."""
+        pool = Pool(self.options.parallel)
+        at_work: set[str] = set()
+        done: dict[str, T] = {}
+
+        def one(target: Target) -> None:
+            at_work.add(target.name)
+            done[target.name] = work(target)
+            at_work.discard(target.name)
+
+        try:
+            gevent.joinall([pool.spawn(one, target) for target in targets], raise_error=True)
+        except KeyboardInterrupt:
+            pool.kill()
+            middle = {name: self._machines[name].current for name in sorted(at_work) if name in self._machines}
+            for name in middle:
+                self._lost(next(t for t in self.targets if t.name == name), OSError("interrupted"))
+            raise Interrupted(middle) from None
+        finally:
+            pool.kill()
+        return done
+
+
+class _Emitting:
+    """Turns what the batch engine tells about one machine into events, and keeps the sums."""
+
+    def __init__(self, machine: str, emit: Callable[[Event], None]) -> None:
+        self.machine = machine
+        self.emit = emit
+        self.changed: list[str] = []
+        self.unchanged = 0
+
+    def stage_started(self, name: str, operations: int) -> None:
+        self.emit(events.StageStarted(self.machine, name, operations))
+
+    def operation_done(self, name: str, *, changed: bool, seconds: float) -> None:
+        if changed:
+            self.changed.append(sentences.short(name))
+        else:
+            self.unchanged += 1
+        self.emit(events.OperationDone(self.machine, sentences.short(name), changed, seconds))
+
+
+def _route_logs(*, debug: bool) -> None:
+    """Keep pyinfra and paramiko off the screen, where Python would print their errors; `debug` lets pyinfra's through."""
+    for name, through in (("pyinfra", debug), ("paramiko", False)):
+        log = logging.getLogger(name)
+        log.propagate = through
+        log.setLevel(logging.DEBUG if through else logging.ERROR)
+        if not log.handlers:
+            log.addHandler(logging.NullHandler())
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise this process's own limit of open files as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = max(wanted, soft)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    if wanted > hard:
+        raise TelekitError(
+            f"this process may open {hard} files, and these machines need {wanted}",
+            hint="raise the limit: ulimit -Hn, or LimitNOFILE= of the service",
+        )
