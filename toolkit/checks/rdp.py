@@ -14,7 +14,7 @@ cat > $work/ask.pl <<'ASK'
 use IO::Socket::INET; use Socket;
 my ($wish, @command) = @ARGV;
 my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => {port}, Timeout => 5) or die "no answer\\n";
-$s->syswrite(pack("H*", "030000130ee000000000000100080" . $wish . "000000"));
+$s->syswrite(pack("H*", "03000013" . "0ee00000000000" . "010008000" . $wish . "000000"));
 alarm 5; my $got = ""; while (length $got < 19) {{ $s->sysread($got, 19 - length $got, length $got) or last }}
 my ($kind, $chosen) = unpack("x11 C x3 V", $got . "\\0" x 19);
 if (!@command) {{ print $kind == 2 && $chosen == 0 ? "accepted\\n" : "refused\\n"; exit }}

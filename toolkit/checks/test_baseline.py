@@ -16,9 +16,9 @@ KERNEL = {
     "net.ipv6.conf.all.accept_redirects": "0",
 }
 SERVICES = {
-    Role.GATEWAY: ("ssh", "nftables", "wg-quick@wg0", "unbound", "chrony", "systemd-journald"),
-    Role.DESKTOP: ("ssh", "nftables", "xrdp", "xrdp-sesman", "chrony", "systemd-journald"),
-    Role.LAPTOP: ("ssh", "nftables", "wg-quick@wg0", "clamav-daemon", "clamav-freshclam", "chrony", "systemd-journald"),
+    Role.GATEWAY: ("ssh", "wg-quick@wg0", "telekit-tunnel-record", "unbound", "chrony", "systemd-journald"),
+    Role.DESKTOP: ("ssh", "xrdp", "xrdp-sesman", "chrony", "systemd-journald"),
+    Role.LAPTOP: ("ssh", "wg-quick@wg0", "clamav-daemon", "clamav-freshclam", "chrony", "systemd-journald"),
 }
 # What may listen beyond the loopback, by program: anything else is a door that nobody asked for.
 LISTENERS = {

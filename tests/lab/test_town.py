@@ -1,0 +1,75 @@
+"""The whole of it: a town hall of bare machines, provisioned, verified, and left alone by a second run."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+# What no machine of this lab can show: containers have the computer's clock.
+UNCHECKABLE = {"clock-is-synchronised"}
+
+
+def test_provision_brings_bare_machines_to_what_the_inventory_says(provisioned):
+    assert [(m["name"], m["state"]) for m in machines(provisioned, "status")] == [
+        ("gw-mairie", "reachable"), ("bureau-finances-03", "reachable"), ("bureau-partage-01", "reachable"),
+        ("portable-041", "reachable"), ("portable-042", "reachable"),
+    ]  # fmt: skip
+
+
+def test_a_second_provision_changes_nothing(provisioned):
+    found = machines(provisioned, "provision", "--yes")
+    assert {m["name"]: m["changes"] for m in found if m["changes"]} == {}
+    assert {m["state"] for m in found} == {"unchanged"}
+
+
+def test_nothing_is_pending_after_a_provision(provisioned):
+    done = provisioned.telekit("plan", "--exit-code", check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_verify_finds_nothing_to_mend_and_checks_everything(provisioned, tmp_path):
+    reports = ["--junit", str(tmp_path / "verify.xml"), "--html", str(tmp_path / "verify.html")]
+    found = machines(provisioned, "verify", *reports, "--screenshots", str(tmp_path))
+    checks = [check | {"machine": m["name"]} for m in found for check in m["checks"]]
+    assert [c for c in checks if c["outcome"] == "failed"] == []
+    assert {c["name"] for c in checks if c["outcome"] != "passed"} <= UNCHECKABLE
+    assert len(checks) > 80
+    simple = sorted(c["seconds"] for c in checks if c["name"] in ("no-unit-has-failed", "updates-install-themselves"))
+    assert simple[len(simple) // 2] < 0.5
+    suites = Xml.parse(tmp_path / "verify.xml").getroot()
+    assert (suites.get("tests"), suites.get("failures")) == (str(len(checks)), "0")
+    assert "Tout ce qui a été contrôlé est en ordre." in (tmp_path / "verify.html").read_text(encoding="utf-8")
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [p.name for p in pictures] == ["portable-041_bureau-finances-03.png", "portable-042_bureau-partage-01.png"]
+    for picture in pictures:
+        assert size(picture) == (1280, 800)
+        assert picture.stat().st_size > 20_000, f"{picture.name} shows next to nothing"
+    seen = [c["detail"] for c in checks if c["name"] == "opens-the-desktop"]
+    assert [int(detail.split(" colours")[0].split()[-1]) > 150 for detail in seen] == [True, True], seen
+
+
+def test_the_internet_is_reached_through_the_town_hall(provisioned):
+    hello = "exec 3<>/dev/tcp/www.internet.example/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3"
+    done = provisioned.lab.machine("portable-041").run(["bash", "-c", hello], timeout=20)
+    # The address of the gateway, not that of the home's router.
+    assert done.stdout.strip().endswith("you are 198.18.0.2"), done.stderr
+
+
+def size(picture: Path) -> tuple[int, int]:
+    """Width and height, from the header of a PNG."""
+    head = picture.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", head[16:])
+    return width, height
+
+
+def machines(town, *command: str, check: bool = True) -> list[dict]:
+    """What `telekit COMMAND --json` says of each machine."""
+    done = town.telekit(*command, "--json", check=check)
+    return json.loads(done.stdout)["machines"]
