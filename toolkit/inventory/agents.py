@@ -32,6 +32,7 @@ NEEDED = ("identifier", "last_name", "first_name", "profile")
 REQUIRED = (*NEEDED, "laptop")
 HEADER = "identifiant;nom;prénom;service;profil;portable;poste;du;au"
 DELIMITERS = ";,\t"
+SPACES_AFTER_QUOTE = re.compile(r'"\s+(?=[;,\t]|$)')
 DATES = "as 2026-01-31 or 31/01/2026 (day/month/year)"
 
 
@@ -73,6 +74,8 @@ def parse(content: str, problems: Problems) -> list[Row]:
 
 def _cells(number: int, line: str, delimiter: str, problems: Problems) -> list[str] | None:
     """The cells of one line; a line at a time, so that an unclosed quote spoils one agent and not the rest."""
+    if '"' in line:
+        line = SPACES_AFTER_QUOTE.sub('"', line)
     try:
         return next(csv.reader((line,), delimiter=delimiter, strict=True, skipinitialspace=True))
     except (csv.Error, StopIteration):

@@ -89,7 +89,7 @@ class Checks:
         for application in self.draft.applications:
             if not application.item.tcp and not application.item.udp and not self._has_ports(application.path):
                 what = f"application {shown(application.item.key)} has no port"
-                self._error(application.path, what, "say which it answers on: tcp = [443]")
+                self._error((*application.path, "tcp"), what, "say which it answers on: tcp = [443]")
 
     def _has_ports(self, path: Path) -> bool:
         """Whether ports were written, if only wrong ones, which is told already."""

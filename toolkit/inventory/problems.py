@@ -33,7 +33,7 @@ class Problems:
         self._add(line, what, hint, warning=True)
 
     def _add(self, line: int, what: str, hint: str, *, warning: bool) -> None:
-        problem = Problem(what, self.place(line), hint, warning)
+        problem = Problem(_printable(what), self.place(line), _printable(hint), warning)
         if (line, problem) not in self.found:
             self.found.append((line, problem))
 
@@ -44,10 +44,14 @@ class Problems:
         return tuple(problem for _, problem in sorted(self.found, key=lambda item: item[0]))
 
 
+def _printable(sentence: str) -> str:
+    """A sentence with nothing in it that a terminal would obey."""
+    return sentence if sentence.isprintable() else "".join(c if c.isprintable() else "�" for c in sentence)
+
+
 def shown(value: object) -> str:
-    """A value as a sentence quotes it: short, in backquotes, with nothing in it that a terminal would obey."""
+    """A value as a sentence quotes it: short and in backquotes."""
     text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else "�" for c in text[: SHOWN_CHARACTERS + 1])
     return f"`{text[:SHOWN_CHARACTERS]}…`" if len(text) > SHOWN_CHARACTERS else f"`{text}`"
 
 
@@ -57,11 +61,11 @@ def guess(wrong: str, right: Iterable[str]) -> str:
 
     known = {word.casefold(): word for word in right}
     close = get_close_matches(wrong[:SHOWN_CHARACTERS].casefold(), known, n=1, cutoff=0.6)
-    return f"did you mean `{known[close[0]]}`?" if close else ""
+    return f"did you mean {shown(known[close[0]])}?" if close else ""
 
 
 def listed(words: Iterable[str], limit: int = 8) -> str:
     """Some words for a hint: "a, b, c" and how many more there are."""
     names = list(words)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(name[:SHOWN_CHARACTERS] for name in names[:limit]) + more

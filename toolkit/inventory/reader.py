@@ -123,7 +123,7 @@ class Reader:
             path: Path = (name, position)
             if isinstance(item, dict):
                 entry = self._entry(item, ARRAYS[name], path)
-                declared.add(str(entry.values.get("name", item.get("name"))))
+                declared.update(name for name in (entry.values.get("name"), item.get("name")) if isinstance(name, str))
                 yield entry
             else:
                 self._error(path, f"expected a {name} with its keys, found {kind(item)}", f"write [[{name}]]")
