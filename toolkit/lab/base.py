@@ -38,6 +38,11 @@ deb http://deb.debian.org/debian-security {release}-security main
 APT_OPTIONS = 'Acquire::Languages "none";\n'
 # The machines live in memory: waiting for a disk proves nothing.
 DPKG_OPTIONS = "force-unsafe-io\n"
+# So that a build which is killed leaves no process, no mount and no temporary file, whatever mmdebstrap had started.
+ENCLOSED = (
+    "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+    "sh", "-c", 'mount -t tmpfs telekit-lab /tmp && TMPDIR=/tmp exec "$@"', "sh",
+)  # fmt: skip
 TRACES = (
     "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/resolv.conf", "etc/machine-id",
 )  # fmt: skip
@@ -96,6 +101,7 @@ def _sweep() -> None:
 def _build(release: str, role: str, image: Path, port: int) -> None:
     new = image.with_name(image.name + ".new")
     command = [
+        *ENCLOSED,
         "mmdebstrap", "--quiet", "--mode=root", "--format=directory", "--variant=minbase",
         f"--aptopt=Acquire::http::Proxy \"http://127.0.0.1:{port}\"", "--aptopt=Acquire::Retries \"3\"",
         *(f"--aptopt={option}" for option in apt_options().splitlines()),

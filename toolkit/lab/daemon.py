@@ -1,7 +1,7 @@
 """The one process that holds a running lab: its namespaces, mounts, servers, relays and machines.
 
-Its mount namespace is private and everything it starts dies with it, so a lab that is killed leaves nothing but a few
-empty folders and cgroups, which the next `up` or `down` removes. Started by `toolkit.lab.nspawn`, spoken to in lines of
+Its mount namespace is private and its servers die with it. What a daemon that is killed leaves (the machines' own processes, in
+cgroups of the lab's, and the mounts that they hold) the next `up` or `down` removes. Started by `toolkit.lab.nspawn`, spoken to in lines of
 JSON over a socket.
 """
 

@@ -25,11 +25,15 @@ def ensure_operator(inventory: Path) -> str:
 
 
 def write_known_hosts(inventory: Path, machines: list[dict[str, Any]]) -> None:
-    """Write the host keys of the lab's machines, as `telekit trust` pins them."""
-    lines = [f"[127.0.0.1]:{machine['ssh_port']} {key}" for machine in machines for key in machine["host_keys"]]
+    """Write the host keys of the lab's machines, as `telekit trust` pins them; a bare machine's only if they were there."""
     file = inventory / "known_hosts"
+    pinned = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = []
+    for machine in machines:
+        of_machine = [f"[127.0.0.1]:{machine['ssh_port']} {key}" for key in machine["host_keys"]]
+        lines += [line for line in of_machine if machine["password"] is None or line in pinned]
     temporary = file.with_suffix(".new")
-    temporary.write_text("\n".join(lines) + "\n", encoding="ascii")
+    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     temporary.replace(file)
 
 

@@ -42,7 +42,7 @@ class NspawnLab:
     def up(self, release: str = "trixie", *, only: Sequence[str] = (), bare: Sequence[str] = (), say: Say = print) -> LabStatus:
         """Build what is missing and boot; `only`: these machines, `bare`: without the administrator's account."""
         require()
-        with self._alone():
+        with self._alone(), aptcache.in_use():
             town = self._designed(release, frozenset(bare))
             wanted = [town.guest(name).name for name in only] or [guest.name for guest in town.guests]
             if self._runs():
@@ -80,7 +80,7 @@ class NspawnLab:
         write_names(self.places, town)
         say(f"Building the lab `{self.name}`: Debian {town.release}, {len(town.guests)} machines")
         # The package cache is shared by all labs and must not live in this one's mounts: start it from here.
-        with aptcache.in_use(), (self.places.log / "daemon.log").open("ab") as log:
+        with (self.places.log / "daemon.log").open("ab") as log:
             daemon = subprocess.Popen(
                 [*cgroups.enclosure(self.places.cgroup), "unshare", "--mount", "--propagation", "slave",
                  sys.executable, "-m", "toolkit.lab.daemon", self.name],
@@ -232,10 +232,24 @@ class NspawnLab:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One `up` or `down` of this lab at a time."""
-        STATE.mkdir(parents=True, exist_ok=True)
-        with (STATE / f"{self.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(STATE / f"{self.name}.lock"):
             yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock for the block and take its file away after it; who waited for a file that is gone makes it anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists() or path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
+                continue
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
 
 
 def require_root() -> None:
