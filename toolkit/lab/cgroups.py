@@ -14,8 +14,13 @@ WANTED = {"name=systemd", "memory", "cpuacct", "pids"}
 
 def hierarchies() -> list[Path]:
     """The mounted cgroup trees in which a machine needs a group of its own."""
+    return hierarchies_in(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+
+
+def hierarchies_in(mountinfo: str) -> list[Path]:
+    """The same, of a computer whose /proc/self/mountinfo says this."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
         mount = Path(before.split()[4])

@@ -1,8 +1,8 @@
 """The one process that holds a running lab: its namespaces, mounts, servers, relays and machines.
 
-Its mount namespace is private and its servers die with it. What a daemon that is killed leaves (the machines' own processes, in
-cgroups of the lab's, and the mounts that they hold) the next `up` or `down` removes. Started by `toolkit.lab.nspawn`, spoken to in lines of
-JSON over a socket.
+Its mount namespace is private and its servers die with it. What a daemon that is killed leaves (the machines' own
+processes in cgroups of the lab's, and the mounts that they hold) the next `up` or `down` removes. Started by
+`toolkit.lab.nspawn`, spoken to in lines of JSON over a socket.
 """
 
 from __future__ import annotations
