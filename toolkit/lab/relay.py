@@ -40,6 +40,8 @@ async def serve(place: Place, handler: Handler) -> asyncio.Server:
     """Listen at the place; each connection gets the handler, and is closed after it."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio does so itself only for sockets that name their protocol; without, an SSH command takes 40 ms more.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             await handler(reader, writer)
         writer.close()
