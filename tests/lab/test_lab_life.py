@@ -59,6 +59,8 @@ def traces(name: str) -> list[str]:
             cgroup = (process / "cgroup").read_text()
         except OSError:
             continue
+        if not line:  # dead, and not yet buried by its parent
+            continue
         if f"lab/{name}/" in line or f"toolkit.lab.daemon {name} " in line or f"/telekit-lab-{name}" in cgroup:
             found.append(f"{process.name}: {line}")
     return found
