@@ -19,6 +19,7 @@ from pyinfra.api.state import StateStage
 from toolkit.engine.batch import outcomes
 from toolkit.engine.batch.connector import NotNowError
 from toolkit.engine.batch.facts import check_begun
+from toolkit.engine.batch.link import LinkLostError
 from toolkit.engine.batch.machine import STAGE, HostView, Operation, Run
 from toolkit.engine.batch.script import Reports, Step, compile_script, runs_under_sudo
 from toolkit.engine.batch.slow import fits_script, upload_bytes
@@ -209,17 +210,22 @@ class Apply:
             with _captured(run.host.name) as logged:
                 succeeded = run_host_op(run.state, view, operation.hash)
         except Exception as error:
-            if isinstance(error, OSError):
-                raise
+            self._still_there()
             raise _StoppedError(operation, str(error) or repr(error)) from error
         finally:
             run.state.is_executing = False
         meta = operation.meta
         if not succeeded:
+            self._still_there()
             lines = meta._combined_output.output_lines if meta._combined_output else []
             raise _StoppedError(operation, "\n".join((lines or logged)[-TAIL_LINES:]))
         run.facts.forget()
         self.finish(operation, meta._commands or [])
+
+    def _still_there(self) -> None:
+        """pyinfra makes a failed operation of a broken connection; it is more than that."""
+        if self.run.link.lost:
+            raise LinkLostError(self.run.link.lost)
 
 
 class _Arrivals:

@@ -107,6 +107,7 @@ class Wave(Generic[T]):
         self.alive = 0
         self.waiting = 0
         self.stuck = Event()
+        self.failure: Exception | None = None
 
     def run(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Run every job to its end; what all of them wait for goes out together, time after time."""
@@ -120,6 +121,9 @@ class Wave(Generic[T]):
                     self._flush()
         finally:
             gevent.killall(greenlets)
+        if self.failure is not None:
+            # pyinfra makes a failed fact of whatever goes wrong, this is about the machine.
+            raise self.failure
         return [greenlet.get() for greenlet in greenlets]
 
     def _one(self, job: Callable[[], T]) -> T:
@@ -149,6 +153,7 @@ class Wave(Generic[T]):
         try:
             found = self.facts.gather([question for question, _ in todo.values()])
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            self.failure = error
             for _, answer in todo.values():
                 answer.set_exception(error)
             return

@@ -35,9 +35,10 @@ class CommandTimeoutError(TimeoutError):
 
 
 class Link(Protocol):
-    """An open way to a machine. executions: how many commands went over it so far."""
+    """An open way to a machine. executions: how many commands went over it so far; lost: why it is of no use any more."""
 
     executions: int
+    lost: str
 
     def execute(
         self,
@@ -58,6 +59,7 @@ class LocalLink:
 
     def __init__(self) -> None:
         self.executions = 0
+        self.lost = ""
 
     def execute(
         self,

@@ -36,14 +36,16 @@ class OneHostState(State):
     @override
     def fail_hosts(self, hosts_to_fail: Iterable[Host], activated_count: int | None = None) -> None:
         for host in hosts_to_fail:
-            raise FactFailedError(getattr(host, "last_answer", "") or "a fact could not be read")
+            raise FactFailedError(getattr(host, "last_answer", "") or "the machine's answer makes no sense")
 
 
 class HostView(Host):
     """A host as one operation sees it: what is in operation is its own, everything else is the host's."""
 
     original: Host
-    last_answer: str = ""
+    last_answer = ""
+    gave_command = False
+    asked_after_command = False
 
     @classmethod
     def of(cls, host: Host) -> HostView:
@@ -73,8 +75,13 @@ class HostView(Host):
         self.last_answer = "" if ok else "\n".join(output.output_lines[-10:])
         return ok, output
 
-    gave_command = False
-    asked_after_command = False
+    @override
+    def get_fact(self, name_or_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_fact(name_or_cls, *args, **kwargs)
+        except FactFailedError as error:
+            asked = ", ".join([*map(str, args), *(f"{key}={value}" for key, value in kwargs.items())])
+            raise FactFailedError(f"the fact {name_or_cls.name}({asked}) cannot be read: {error}") from error
 
 
 @dataclass(eq=False)

@@ -24,6 +24,7 @@ class SshLink:
         self, transport: paramiko.Transport, silence_seconds: float = 15, hops: Sequence[paramiko.Transport] = ()
     ) -> None:
         self.executions = 0
+        self.lost = ""
         self.hops = hops
         self.transport = transport
         self.silence_seconds = silence_seconds
@@ -49,7 +50,7 @@ class SshLink:
         # Several commands at once find no spare one.
         opened = spare.get() if spare is not None else self._open()
         if isinstance(opened, Exception):
-            raise LinkLostError(f"the connection broke: {opened}") from opened
+            raise self._gone(f"the connection broke: {opened}") from opened
         return opened
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ class SshLink:
                 gevent.killall(tasks)
                 channel.close()
         if code == -1 and not self.transport.is_active():
-            raise LinkLostError("the connection broke while a command ran")
+            raise self._gone("the connection broke while a command ran")
         return Completed(code, b"".join(kept), b"".join(errors))
 
     def _request(self, channel: paramiko.Channel, command: str) -> None:
@@ -98,7 +99,7 @@ class SshLink:
         try:
             self.transport._send_user_message(message)  # type: ignore[attr-defined]
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise LinkLostError(f"the connection broke: {error}") from error
+            raise self._gone(f"the connection broke: {error}") from error
 
     def _feed(self, channel: paramiko.Channel, chunks: Iterable[bytes]) -> None:
         for chunk in chunks:
@@ -133,9 +134,13 @@ class SshLink:
                     self.transport.global_request("keepalive@openssh.com", wait=True)
             except TimeoutError:
                 self.close()
-                raise LinkLostError(f"the machine fell silent: no answer for {2 * self.silence_seconds:.0f} s") from None
+                raise self._gone(f"the machine fell silent: no answer for {2 * self.silence_seconds:.0f} s") from None
         if not self.transport.is_active():
-            raise LinkLostError("the connection broke while a command ran")
+            raise self._gone("the connection broke while a command ran")
+
+    def _gone(self, why: str) -> LinkLostError:
+        self.lost = self.lost or why
+        return LinkLostError(self.lost)
 
     def close(self) -> None:
         if self._spare is not None:
