@@ -46,6 +46,12 @@ class Enrolment:
         operators = [operator.public_key for operator in self._written.operators]
         return Vault.open(self.folder, operators, self.job.identities, self.job.ask)
 
+    def prepare(self) -> None:
+        """All that can fail without any machine, before any machine is touched: secrets, the authority, addresses."""
+        self._ensured()
+        self.save()
+        self.job = self._completed(self.job)
+
     def save(self) -> None:
         """Keep what was handed out: the secrets first, since the ledger speaks of them."""
         if "_vault" in self.__dict__:
@@ -75,7 +81,7 @@ class Enrolment:
     def record(self, answers: Mapping[str, str]) -> dict[str, str]:
         """Enter the machines' public halves, issue certificates, save; machine name → why it cannot go on."""
         authority = self._ensured()
-        refused = {}
+        refused: dict[str, str] = {}
         for machine in self.job.machines:
             if machine.name in answers:
                 try:

@@ -33,8 +33,8 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
                 return Result("provision", job.commune.slug, closing="Nothing was touched.")
             try:
                 result = visit.provision()
-            except KeyboardInterrupt:
-                result = visit.interrupted()
+            except KeyboardInterrupt as stop:
+                result = visit.interrupted(getattr(stop, "machines", {}))
                 run.finish(result, journal.INTERRUPTED)
                 return result
         run.finish(result)
@@ -43,6 +43,7 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
 
 @contextmanager
 def _visit(job: Job, observer: Observer) -> Iterator[Visit]:
+    # First of all: gevent must patch sockets before anybody takes hold of one.
     from toolkit.engine import Session
 
     enrolment, watch = Enrolment(job), Watch(observer)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """What became of one machine; docs/json.md says which command uses which word."""
 
-    VALID = "valid"
     PENDING = "pending"
     CHANGED = "changed"
     UNCHANGED = "unchanged"

@@ -71,7 +71,7 @@ def status(job: Job, observer: Observer) -> Result:
     with Session(targets_of(job, data), job.options(), watch.emit) as session:
         watch.phase("Asking", job.names, last=False)
         session.connect()
-        said = session.run_all(lambda _: SCRIPT, seconds=30)
+        said = session.run_all(lambda _: SCRIPT, seconds=30, reads_only=True)
         silent = dict.fromkeys(job.names, HOMELESS) | dict(session.unreachable)
     answers = {name: Answer.parse(done.stdout) for name, done in said.items()}
     return Picture(job, answers, silent).result()
@@ -97,7 +97,7 @@ class Picture:
         report = MachineReport(machine.name, str(machine.role), State.REACHABLE, details=details)
         if answer is None:
             silent = "it did not answer" if machine.name in self.answers else self.silent[machine.name]
-            return replace(report, state=State.UNREACHABLE, reason="\n".join([silent, *_facts(details)]))
+            return replace(report, state=State.UNREACHABLE, reason="; ".join([silent, *_facts(details)]))
         return replace(report, reason="; ".join(_facts(details)), warnings=tuple(self._warnings(answer, machine)))
 
     def _details(self, machine: Machine, answer: Answer | None) -> Iterator[tuple[str, object]]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from toolkit import preflight
 from toolkit.enrolment import FILE, Enrolment
 from toolkit.model import Role
 from toolkit.result import Change, MachineReport, Result, State, counted
-from toolkit.roles import ROLES
+from toolkit.roles import ROLES, Recipe
 from toolkit.targets import HOMELESS
 from toolkit.watch import Watch
 
 if TYPE_CHECKING:
     from toolkit.engine import MachinePlan, Session, Target
 
-Deploys = Sequence[Callable[[], None]]
 Data = dict[str, dict[str, object]]
 AGAIN = "it is half done: run provision again to finish it"
 
@@ -73,10 +72,15 @@ class Visit:
         """What the machines that are ready would go through; they stay ready."""
         ready = self._ready()
         self.watch.phase("Planning", ready)
-        plans = self.session.plan(lambda target: _everything(target.role) if target.name in ready else ())
+        recipes = self._recipes()
+        deploys = {name: (recipes[role].enrolment(), recipes[role].deploy()) for name, role in self.roles.items()}
+        plans = self.session.plan(lambda target: deploys[target.name] if target.name in ready else ())
         before = dict(self.reports)
         for name in ready:
-            self._plan(name, plans[name])
+            if name in self.session.unreachable:
+                self._report(name, State.UNREACHABLE, self.session.unreachable[name])
+            else:
+                self._plan(name, plans[name])
         found, self.reports = self._in_order(), before
         return _planned(self.enrolment.job.commune.slug, found)
 
@@ -94,18 +98,18 @@ class Visit:
 
     def provision(self) -> Result:
         """Enrol; hand out addresses, keys and certificates; then apply the recipes."""
-        # Addresses are kept before any machine hears of one.
-        self.enrolment.save()
-        self._apply("Enrolling", lambda role: (ROLES[Role(role)].enrolment(),))
-        self._record()
-        self._apply("Provisioning", lambda role: (ROLES[Role(role)].deploy(),), last=True)
+        if self._ready():
+            self.enrolment.prepare()
+            self._apply("Enrolling", Recipe.enrolment)
+            self._record()
+            self._apply("Provisioning", Recipe.deploy, last=True)
         for name in self._ready():
             self._report(name, State.CHANGED if self.watch.changed[name] else State.UNCHANGED)
         return self._provisioned()
 
     def _record(self) -> None:
         ready = self._ready()
-        answers = self.session.run_all(lambda _: f"cat {FILE}", seconds=30)
+        answers = self.session.run_all(lambda _: f"cat {FILE}", seconds=30, reads_only=True)
         refused = self.enrolment.record({name: answers[name].stdout for name in ready if name in answers})
         for name, reason in refused.items():
             self._report(name, State.FAILED, reason)
@@ -113,13 +117,17 @@ class Visit:
         for name, data in self.enrolment.data().items():
             self.data[name].update(data)
 
-    def _apply(self, title: str, deploys: Callable[[str], Deploys], *, last: bool = False) -> None:
+    def _apply(self, title: str, deploy: Callable[[Recipe], Callable[[], None]], *, last: bool = False) -> None:
         ready = self._ready()
         self.watch.phase(title, ready, last=last)
-        results = self.session.apply(lambda target: deploys(target.role) if target.name in ready else ())
+        deploys = {role: (deploy(recipe),) for role, recipe in self._recipes().items()}
+        results = self.session.apply(lambda target: deploys[target.role] if target.name in ready else ())
         for name in ready:
             if failed := results[name].failed:
                 self._report(name, State.FAILED, f"{failed.name}\n{failed.output}".strip())
+
+    def _recipes(self) -> dict[str, Recipe]:
+        return {role: ROLES[Role(role)] for role in set(self.roles.values())}
 
     def _provisioned(self) -> Result:
         slug, machines = self.enrolment.job.commune.slug, self._in_order()
@@ -132,21 +140,22 @@ class Visit:
             exit_code=int(result.troubled),
         )  # fmt: skip
 
-    def interrupted(self) -> Result:
-        """What is done and what is half done when the operator pressed Ctrl-C."""
-        for name in self._ready():
+    def interrupted(self, during: Mapping[str, str]) -> Result:
+        """What is done and what is half done after Ctrl-C; during: the operation that each machine was in."""
+        for name in self.targets:
+            if name in self.reports:
+                continue
             if name in self.watch.done:
                 self._report(name, State.CHANGED if self.watch.changed[name] else State.UNCHANGED)
+            elif name in self.watch.begun:
+                at = f"interrupted at `{during[name]}`: " if during.get(name) else ""
+                self._report(name, State.UNFINISHED, f"{at}{AGAIN}")
             else:
-                self._report(name, State.UNFINISHED, AGAIN if name in self.watch.begun else "not begun")
+                self._report(name, State.UNFINISHED, "not begun")
         slug, machines = self.enrolment.job.commune.slug, self._in_order()
-        closing = "Interrupted. Every file is whole, and running it again finishes the rest."
+        half = sum(m.state is State.UNFINISHED and m.reason != "not begun" for m in machines)
+        closing = f"Interrupted: {counted(half, 'machine')} half done. Running it again finishes the rest."
         return Result("provision", slug, machines, closing=closing, next=f"telekit provision --commune {slug}", exit_code=130)
-
-
-def _everything(role: str) -> Deploys:
-    recipe = ROLES[Role(role)]
-    return (recipe.enrolment(), recipe.deploy())
 
 
 def _planned(slug: str, machines: tuple[MachineReport, ...]) -> Result:

@@ -72,6 +72,8 @@ class Report:
 
     def phase(self, title: str, machines: Sequence[str], *, last: bool = False) -> None:
         """These machines now go through this phase together; last: whoever finishes it is finished."""
+        if not machines:
+            return
         if self._progress is None:
             from toolkit.report.progress import Progress
 

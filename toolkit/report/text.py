@@ -10,7 +10,8 @@ from toolkit.result import Change, Check, MachineReport, Result, State, counted
 
 ROLE_WIDTH = 9
 NAME_WIDTH = 20
-OPERATION_WIDTH = 28
+OPERATION_WIDTH, OPERATION_WIDEST = 28, 44
+DETAIL_WIDTH = 80
 DIFF_LINES = 60
 MARKS = {"change": "~", "conditional": "?"}
 
@@ -60,14 +61,21 @@ def _machine(machine: MachineReport, width: int, style: Style, *, diff: bool) ->
     yield from (f"  {line}" for line in more)
     yield from (f"  {style.paint('!', 'yellow')} {warning}" for warning in machine.warnings)
     if planned:
+        wide = max(OPERATION_WIDTH, *(len(short(change.name)) + 2 for change in machine.changes))
         for change in machine.changes:
-            yield from _change(change, style, diff=diff)
+            yield from _change(change, min(wide, OPERATION_WIDEST), style, diff=diff)
     yield from (line for check in machine.checks if check.outcome != "passed" for line in _check(check, style))
 
 
-def _change(change: Change, style: Style, *, diff: bool) -> Iterator[str]:
+def short(operation: str) -> str:
+    """An operation without the recipe that it is in."""
+    return operation.rpartition(" | ")[2]
+
+
+def _change(change: Change, width: int, style: Style, *, diff: bool) -> Iterator[str]:
     mark = style.paint(MARKS.get(change.kind, "~"), "yellow")
-    yield f"  {mark} {change.name:<{OPERATION_WIDTH - 1}} {change.detail}".rstrip()
+    detail = change.detail if len(change.detail) <= DETAIL_WIDTH else change.detail[: DETAIL_WIDTH - 1] + "…"
+    yield f"  {mark} {short(change.name):<{width - 1}} {detail}".rstrip()
     if diff and change.diff:
         shown = change.diff.splitlines()
         yield from (f"      {style.diff(line)}" for line in shown[:DIFF_LINES])
