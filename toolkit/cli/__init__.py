@@ -14,6 +14,7 @@ from toolkit import __version__
 from toolkit.cli import daily, small
 from toolkit.cli.init import init
 from toolkit.cli.lab import lab
+from toolkit.cli.options import example
 from toolkit.cli.trust import trust
 from toolkit.cli.verify import verify
 from toolkit.errors import TelekitError
@@ -33,7 +34,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Example: telekit provision --commune alfortville",
+    epilog=example("telekit provision --commune alfortville"),
 )
 @click.version_option(__version__, prog_name="telekit", message="%(prog)s %(version)s")
 def telekit() -> None:

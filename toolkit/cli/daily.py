@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.options import Scope, scoped
+from toolkit.cli.options import Scope, example, scoped
 from toolkit.errors import UsageError
 from toolkit.result import Result, counted
 
@@ -18,7 +18,7 @@ PLAN_EXAMPLE = "telekit plan --commune lab --role gateway"
 PROVISION_EXAMPLE = "telekit provision --commune lab --only gw-mairie --yes"
 
 
-@click.command(epilog=f"Example: {CHECK_EXAMPLE}")
+@click.command(epilog=example(CHECK_EXAMPLE))
 @scoped(machines=False, identity=False)
 def check(scope: Scope) -> Result:
     """Read the inventory alone and report every problem."""
@@ -49,7 +49,7 @@ def _sizes(commune: Commune) -> str:
     return ", ".join(parts)
 
 
-@click.command(epilog=f"Example: {PLAN_EXAMPLE}")
+@click.command(epilog=example(PLAN_EXAMPLE))
 @click.option("--diff/--no-diff", default=True, show_default=True, help="Show how files would change.")
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when changes are pending.")
 @scoped()
@@ -63,7 +63,7 @@ def plan(scope: Scope, *, diff: bool, exit_code: bool) -> Result:
     return pending(result) if exit_code else result
 
 
-@click.command(epilog=f"Example: {PROVISION_EXAMPLE}")
+@click.command(epilog=example(PROVISION_EXAMPLE))
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.option("--diff/--no-diff", default=False, show_default=True, help="Show how files would change before asking.")
 @scoped()
@@ -84,10 +84,10 @@ def provision(scope: Scope, *, yes: bool, diff: bool) -> Result:
 STATUS_EXAMPLE = "telekit status --commune lab --role laptop"
 
 
-@click.command(epilog=f"Example: {STATUS_EXAMPLE}")
+@click.command(epilog=example(STATUS_EXAMPLE))
 @scoped()
 def status(scope: Scope) -> Result:
-    """Show how machines, tunnels, certificates and accesses are now."""
+    """Show machines, tunnels, ages and ends as they are now."""
     from toolkit.status import status as ask
 
     return ask(scope.job(), scope.report)

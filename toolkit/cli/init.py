@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.options import FOLDER, INVENTORIES, reporting
+from toolkit.cli.options import FOLDER, INVENTORIES, example, reporting
 from toolkit.report import Report
 from toolkit.result import Result, counted
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLE = "telekit init --name Alfortville --insee 94002 --domain alfortville.example --lan 10.94.0.0/20 --gateway-ssh 10.94.0.1"
 
 
-@click.command(epilog=f"Example: {EXAMPLE}")
+@click.command(epilog=example(EXAMPLE))
 @click.option("--name", help="The commune's name.")
 @click.option("--slug", help="Its short name: the folder, and --commune.")
 @click.option("--insee", help="Its INSEE code.")

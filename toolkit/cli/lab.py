@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.options import FOLDER, INVENTORIES, reporting
+from toolkit.cli.options import FOLDER, INVENTORIES, example, reporting
 from toolkit.report import Report
 from toolkit.result import MachineReport, Result, State, counted
 
@@ -23,12 +23,12 @@ inventories = click.option(
 )  # fmt: skip
 
 
-@click.group(epilog="Example: telekit lab up")
+@click.group(epilog=example("telekit lab up"))
 def lab() -> None:
     """Build, look at and remove a test town on this computer."""
 
 
-@lab.command(epilog="Example: telekit lab up --release bookworm")
+@lab.command(epilog=example("telekit lab up --release bookworm"))
 @click.option("--release", type=click.Choice(RELEASES), default=RELEASES[0], show_default=True, help="Which Debian.")
 @click.option("--only", multiple=True, metavar="MACHINE", help="Boot only this machine (repeatable).")
 @click.option("--bare", multiple=True, metavar="MACHINE", help="Leave this machine without administrator's account (repeatable).")
@@ -53,7 +53,7 @@ def up(
     return _shown("lab up", create(name).status())
 
 
-@lab.command(epilog="Example: telekit lab down --purge")
+@lab.command(epilog=example("telekit lab down --purge"))
 @click.option("--purge", is_flag=True, help="Remove root images and the package cache too.")
 @named
 @reporting
@@ -66,7 +66,7 @@ def down(report: Report, name: str, *, purge: bool) -> Result:
     return Result("lab down", summary={"lab": name, "up": False}, closing=f"The lab `{name}` is gone.")
 
 
-@lab.command(epilog="Example: telekit lab status --json")
+@lab.command(epilog=example("telekit lab status --json"))
 @named
 @reporting
 def status(name: str) -> Result:
@@ -76,7 +76,7 @@ def status(name: str) -> Result:
     return _shown("lab status", create(name).status())
 
 
-@lab.command(epilog="Example: telekit lab ssh gw-mairie -- sudo wg show", context_settings={"ignore_unknown_options": True})
+@lab.command(epilog=example("telekit lab ssh gw-mairie -- sudo wg show"), context_settings={"ignore_unknown_options": True})
 @named
 @click.argument("machine")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

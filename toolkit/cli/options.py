@@ -106,6 +106,11 @@ def scoped(*, machines: bool = True, identity: bool = True) -> Callable[[Command
     return decorate
 
 
+def example(line: str) -> str:
+    """The end of a command's help: a line to copy, never wrapped."""
+    return f"\b\nExample:\n  {line}"
+
+
 def reporting(command: Command) -> Command:
     """--json and --debug: already read by `main`, which needs them to report an error in the options themselves."""
     decorated: Any = command

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.options import Scope, scoped
+from toolkit.cli.options import Scope, example, scoped
 from toolkit.errors import UsageError
 from toolkit.result import Result
 
@@ -22,7 +22,7 @@ Compare each fingerprint with what the machine itself shows at its console:
 """
 
 
-@click.command(epilog="Example: telekit trust --commune lab --only gw-mairie --bootstrap root")
+@click.command(epilog=example("telekit trust --commune lab --only gw-mairie --bootstrap root"))
 @click.option("--fingerprint", metavar="SHA256:…", help="Pin the one machine of --only if this is its key; asks nothing.")
 @click.option("--replace", "replacing", is_flag=True, help="Accept that a machine's key has changed (it was installed anew).")
 @click.option(
@@ -32,7 +32,10 @@ Compare each fingerprint with what the machine itself shows at its console:
 @click.option("--password-stdin", is_flag=True, help="Read that password from standard input instead of asking.")
 @scoped()
 def trust(scope: Scope, *, fingerprint: str | None, replacing: bool, bootstrap: str | None, password_stdin: bool) -> Result:
-    """Compare machines' SSH fingerprints, and accept no other key from then on."""
+    """Compare and pin machines' SSH fingerprints.
+
+    From then on no other key is accepted. Without a terminal it only shows them.
+    """
     from toolkit.trust import expecting
     from toolkit.trust import trust as meet_and_pin
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.options import Scope, scoped
+from toolkit.cli.options import Scope, example, scoped
 from toolkit.errors import TelekitError
 from toolkit.result import Check, MachineReport, Result, State, counted
 
@@ -23,13 +23,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command(epilog="Example: telekit verify --commune lab --html rapport.html --screenshots images")
+@click.command(epilog=example("telekit verify --commune lab --html rapport.html --screenshots images"))
 @click.option("--junit", type=FILE, help="Write the results as JUnit XML.")
 @click.option("--html", type=FILE, help="Write a page in French for people who did not run it.")
 @click.option("--screenshots", type=FOLDER, help="Keep pictures of the remote desktops here.")
 @scoped()
 def verify(scope: Scope, *, junit: Path | None, html: Path | None, screenshots: Path | None) -> Result:
-    """Prove it from outside and inside: tunnels, refusals, desktops, antivirus."""
+    """Prove that what must work works, and the rest is refused."""
     from toolkit import journal
 
     job = scope.job()
