@@ -1,0 +1,100 @@
+"""What the baseline makes of what a machine answers."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from deploys.administrator import HEADER, AccountState, key_body
+from deploys.baseline import network_settings
+from deploys.clock import ClockCanBeSet
+from deploys.kernel import KernelSettings
+from deploys.locality import LocalityOfMachine
+from deploys.packages import PackageState
+from deploys.service import UnitState
+from toolkit.model import Endpoint, Gateway, Laptop, SshAddress
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def unit(time: str, *, reload: str = "no", text: str = "port 0\n") -> list[str]:
+    return [
+        "ActiveState=active",
+        "UnitFileState=enabled",
+        f"StateChangeTimestamp={time}",
+        f"NeedDaemonReload={reload}",
+        f"file 1795574134.500000 {digest(text)}  - /etc/chrony/chrony.conf",
+    ]
+
+
+FILES = {"/etc/chrony/chrony.conf": "port 0\n"}
+BEFORE, AFTER = "Wed 2026-11-25 02:35:34.499999 UTC", "Wed 2026-11-25 02:35:34.600000 UTC"
+
+
+def test_a_service_started_after_its_file_was_written_is_left_alone() -> None:
+    assert UnitState().process(unit(AFTER)).runs_with(FILES)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [unit(BEFORE), unit(AFTER, reload="yes"), unit(AFTER, text="port 123\n"), unit("")[:-1]],
+    ids=["file is newer", "unit is newer", "file differs", "file is missing"],
+)
+def test_a_service_that_does_not_run_with_its_file_is_restarted(lines: list[str]) -> None:
+    assert not UnitState().process(lines).runs_with(FILES)
+
+
+def test_a_package_that_was_removed_but_not_purged_is_missing() -> None:
+    fact = PackageState()
+    fact.command(["chrony", "sudo", "nftables"])
+    found = fact.process(["chrony installed", "sudo config-files", "lists 90000"])
+    assert found.missing == ("sudo", "nftables")
+    assert found.age == 90000
+
+
+def test_a_key_counts_once_whatever_its_options_and_comment_are() -> None:
+    assert key_body("ssh-ed25519 AAAAC3Nz admin@mairie") == "AAAAC3Nz"
+    assert key_body('from="10.77.0.10",no-pty ssh-ed25519 AAAAC3Nz') == "AAAAC3Nz"
+    assert key_body("sk-ssh-ed25519@openssh.com AAAAGnNr clé") == "AAAAGnNr"
+    assert key_body("# ssh-ed25519 AAAAC3Nz") == ""
+    assert key_body("age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq") == ""
+
+
+def test_an_account_says_which_keys_open_it_and_who_wrote_them() -> None:
+    lines = ["home=/home/telekit", "groups=telekit sudo", f"key={HEADER}", "key=ssh-ed25519 AAAAC3Nz a=b"]
+    found = AccountState().process(lines)
+    assert found
+    assert (found.home, found.groups, found.keys) == ("/home/telekit", {"telekit", "sudo"}, {"AAAAC3Nz"})
+    assert found.managed
+
+
+def test_kernel_settings_that_a_container_cannot_set_are_left_out() -> None:
+    found = KernelSettings().process(
+        ["/proc/sys/net/ipv4/conf/all/rp_filter 0", "/proc/sys/net/ipv4/conf/eth0.100/rp_filter 2"],
+    )
+    assert not found.whole
+    assert found.of("kernel.dmesg_restrict") == {}
+    assert list(found.of("net.ipv4.conf.*.rp_filter").values()) == ["0", "2"]
+    assert list(found.of("net/ipv4/conf/eth0.100/rp_filter").values()) == ["2"]
+
+
+def test_only_laptops_check_reverse_paths_loosely() -> None:
+    gateway = Gateway("gw", SshAddress("10.77.0.1"), Endpoint("vpn.essai.example", 51820))
+    assert network_settings(gateway)["net.ipv4.conf.*.rp_filter"] == "1"
+    assert network_settings(Laptop("portable-1"))["net.ipv4.conf.*.rp_filter"] == "2"
+
+
+def test_a_container_is_known_by_the_capability_that_it_lacks() -> None:
+    assert ClockCanBeSet().process(["000001ffffffffff"])
+    assert not ClockCanBeSet().process(["00000000fdecbfff"])
+
+
+def test_time_zone_and_language_are_read_as_debian_writes_them() -> None:
+    found = LocalityOfMachine().process(
+        ["zone=/usr/share/zoneinfo/Europe/Paris", "LANG=fr_FR.UTF-8", "has=C.utf8", "has=fr_FR.utf8"]
+    )
+    assert (found.timezone, found.language) == ("Europe/Paris", "fr_FR.UTF-8")
+    assert "fr_FR.utf8" in found.generated
