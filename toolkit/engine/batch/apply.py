@@ -171,7 +171,7 @@ class Apply:
         run = self.run
         inside = runs_under_sudo(stretch)
         nonce = secrets.token_hex(16)
-        script = compile_script(run.host, stretch, nonce, inside_sudo=inside)
+        script = compile_script(stretch, nonce, inside_sudo=inside)
         reports = Reports(nonce, lambda place: arrived.up_to(place + 1))
         arrived.next_up()
         run.facts.forget()

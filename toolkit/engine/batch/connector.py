@@ -10,11 +10,12 @@ from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host, write_stdin
+from pyinfra.context import ctx_host
 from typing_extensions import override
 
 from toolkit.engine.batch.facts import Answer, Facts, Question, Wave, as_output
 from toolkit.engine.batch.link import Link
-from toolkit.engine.batch.sudo import CONTROL, is_plain_sudo
+from toolkit.engine.batch.sudo import CONTROL
 from toolkit.engine.batch.upload import upload_of
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ class BatchConnector(BaseConnector):
 
     def _ask(self, command: StringCommand, arguments: dict[str, Any]) -> Answer:
         assert self.wave is not None
-        question = Question(self.host, command, arguments)
-        kind = "root" if is_plain_sudo(arguments) else "self"
-        return self.wave.fetch(f"{kind} {arguments.get('_success_exit_codes')} {question.line(inside_sudo=False)}", question)
+        question = Question(command, arguments)
+        self.facts.remember(getattr(ctx_host.get(), "asker", ""), question)
+        return self.wave.fetch(question)
 
     def _run(self, command: StringCommand, arguments: dict[str, Any]) -> Answer:
         shaping = {key: value for key, value in arguments.items() if key not in CONTROL}

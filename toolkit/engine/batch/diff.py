@@ -39,7 +39,7 @@ def read_remote(run: Run, operations: Sequence[Operation]) -> dict[str, str | No
 def _question(run: Run, operation: Operation, command: FileUploadCommand) -> Question:
     dest = QuoteString(command.dest)
     read = StringCommand("[ -f", dest, "] || exit", str(ABSENT), ";", "head -c", str(FILE_BYTES + 1), dest)
-    return Question(run.host, read, arguments_of(operation, command))
+    return Question(read, arguments_of(operation, command))
 
 
 def diff_of(operation: Operation, remote: dict[str, str | None]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -38,9 +39,8 @@ class SudoRefusedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A fact's command line as it is sent, and whether a script under sudo may carry it."""
+    """A fact's command, how it is to be run, and with which exit codes it counts as answered."""
 
-    host: Any
     command: Any
     arguments: Mapping[str, Any]
 
@@ -48,8 +48,16 @@ class Question:
     def plain_sudo(self) -> bool:
         return is_plain_sudo(self.arguments)
 
+    @property
+    def codes(self) -> list[int]:
+        return list(self.arguments.get("_success_exit_codes") or [0])
+
     def line(self, *, inside_sudo: bool) -> str:
-        return command_line(self.host, self.command, self.arguments, inside_sudo=inside_sudo)
+        return command_line(self.command, self.arguments, inside_sudo=inside_sudo)
+
+    @property
+    def key(self) -> str:
+        return f"{self.codes} {self.line(inside_sudo=False)}"
 
 
 def fact_script(nonce: str, lines: Sequence[str]) -> str:
@@ -99,10 +107,14 @@ def check_begun(completed: Completed, begun: bool) -> None:
 
 
 class Wave(Generic[T]):
-    """Jobs of one machine that run side by side until each is done or waits for a fact."""
+    """Jobs of one machine that run side by side until each is done or waits for a fact.
 
-    def __init__(self, facts: Facts) -> None:
+    ahead: what these jobs asked last time; it goes out with the first questions, as they will hardly ask anything else.
+    """
+
+    def __init__(self, facts: Facts, ahead: Mapping[str, Question] | None = None) -> None:
         self.facts = facts
+        self.ahead = dict(ahead or {})
         self.pending: dict[str, tuple[Question, AsyncResult]] = {}
         self.alive = 0
         self.waiting = 0
@@ -137,8 +149,9 @@ class Wave(Generic[T]):
         if self.waiting == self.alive:
             self.stuck.set()
 
-    def fetch(self, key: str, question: Question) -> Answer:
+    def fetch(self, question: Question) -> Answer:
         """The answer, from memory or with the next flush."""
+        key = question.key
         if (known := self.facts.recall(key)) is not None:
             return known
         _, answer = self.pending.setdefault(key, (question, AsyncResult()))
@@ -150,6 +163,10 @@ class Wave(Generic[T]):
     def _flush(self) -> None:
         todo, self.pending = self.pending, {}
         self.waiting = 0
+        for key, question in self.ahead.items():
+            if key not in todo and self.facts.recall(key) is None:
+                todo[key] = question, AsyncResult()
+        self.ahead = {}
         try:
             found = self.facts.gather([question for question, _ in todo.values()])
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
@@ -165,7 +182,7 @@ class Wave(Generic[T]):
 
 def _judged(question: Question, result: tuple[int, str, str]) -> Answer:
     status, stdout, stderr = result
-    return status in (question.arguments.get("_success_exit_codes") or [0]), as_output(stdout, stderr)
+    return status in question.codes, as_output(stdout, stderr)
 
 
 class Facts:
@@ -177,6 +194,7 @@ class Facts:
         self.rounds = 0
         self.asked = 0
         self._known: dict[str, tuple[float, Answer]] = {}
+        self._asked: defaultdict[str, dict[str, Question]] = defaultdict(dict)
 
     def recall(self, key: str) -> Answer | None:
         since, answer = self._known.get(key, (0.0, None))
@@ -188,6 +206,14 @@ class Facts:
     def forget(self) -> None:
         """Something changed: nothing that was read before counts."""
         self._known.clear()
+
+    def remember(self, asker: str, question: Question) -> None:
+        """Note who asks what."""
+        self._asked[asker][question.key] = question
+
+    def asked_by(self, askers: Iterable[str]) -> dict[str, Question]:
+        """What they asked before, to be asked at once the next time."""
+        return {key: question for asker in askers for key, question in self._asked.get(asker, {}).items()}
 
     def gather(self, questions: Sequence[Question]) -> list[tuple[int, str, str]]:
         """Ask the machine in one script."""

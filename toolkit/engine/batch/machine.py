@@ -20,6 +20,7 @@ from typing_extensions import override
 from toolkit.engine.batch import context
 from toolkit.engine.batch.connector import BatchConnector
 from toolkit.engine.batch.facts import Facts, Wave
+from toolkit.engine.batch.interleaving import is_untouched
 from toolkit.engine.batch.link import Link
 
 Deploy = Callable[[], None]
@@ -43,16 +44,19 @@ class HostView(Host):
     """A host as one operation sees it: what is in operation is its own, everything else is the host's."""
 
     original: Host
+    asker: str
+    commands: list[Any]
     last_answer = ""
-    gave_command = False
-    asked_after_command = False
+    interleaved = False
 
     @classmethod
-    def of(cls, host: Host) -> HostView:
+    def of(cls, host: Host, asker: str = "", commands: list[Any] | None = None) -> HostView:
+        """asker: who will ask for facts through it; commands: what that operation has issued so far."""
         view = copy.copy(host)
         view.__class__ = cls
         assert isinstance(view, HostView)
-        view.original = host
+        view.original, view.asker = host, asker
+        view.commands = commands if commands is not None else []
         # The data of the deploy that an operation stands in are looked up through the host they were made for.
         data = HostData(view, *host.data.datas[1:-1], view.get_deploy_data)
         data.__dict__["override_datas"] = host.data.override_datas
@@ -70,13 +74,14 @@ class HostView(Host):
 
     @override
     def run_shell_command(self, *args: Any, **kwargs: Any) -> Any:
-        self.asked_after_command |= self.gave_command
         ok, output = super().run_shell_command(*args, **kwargs)
         self.last_answer = "" if ok else "\n".join(output.output_lines[-10:])
         return ok, output
 
     @override
     def get_fact(self, name_or_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.commands and not is_untouched(name_or_cls, args, kwargs, self.commands):
+            self.interleaved = True
         try:
             return super().get_fact(name_or_cls, *args, **kwargs)
         except FactFailedError as error:
@@ -86,7 +91,7 @@ class HostView(Host):
 
 @dataclass(eq=False)
 class Operation:
-    """A registered operation and what its evaluation gave. interleaved: it read facts after it had given a command."""
+    """A registered operation and what its evaluation gave. interleaved: it read what its commands may have changed."""
 
     hash: str
     name: str
@@ -145,7 +150,7 @@ class Run:
 
     def register(self, deploys: Sequence[Deploy]) -> None:
         """Let recipes name their operations; what a recipe itself asks the machine is answered as well."""
-        (error,) = self.side_by_side([lambda: self._register(deploys)])
+        (error,) = self.side_by_side([lambda: self._register(deploys)], [""])
         if error is not None:
             raise error
         stage = 0
@@ -160,6 +165,7 @@ class Run:
             self.operations.append(operation)
 
     def _register(self, deploys: Sequence[Deploy]) -> Exception | None:
+        # A copy would do for the facts; what recipes set on a host stays only on the host itself.
         self.enter(self.host)
         try:
             for deploy in deploys:
@@ -172,9 +178,9 @@ class Run:
         ctx_config.set(self.state.config)
         ctx_host.set(host)
 
-    def side_by_side(self, jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    def side_by_side(self, jobs: Sequence[Callable[[], Any]], askers: Sequence[str] = ()) -> list[Any]:
         """Run jobs that may ask the machine for facts; what they ask goes out together."""
-        wave: Wave[Any] = Wave(self.facts)
+        wave: Wave[Any] = Wave(self.facts, self.facts.asked_by(askers))
         self.connector.wave = wave
         try:
             return wave.run(jobs)
@@ -183,19 +189,19 @@ class Run:
 
     def evaluate(self, operations: Sequence[Operation]) -> None:
         """Find out what commands each operation would issue now."""
-        self.side_by_side([partial(self._evaluate, operation) for operation in operations])
+        jobs = [partial(self._evaluate, operation) for operation in operations]
+        self.side_by_side(jobs, [operation.name for operation in operations])
 
     def _evaluate(self, operation: Operation) -> None:
-        view = HostView.of(self.host)
-        self.enter(view)
         operation.commands, operation.error = [], None
+        view = HostView.of(self.host, operation.name, operation.commands)
+        self.enter(view)
         try:
             for command in operation.data.command_generator():
                 operation.commands.append(command)
-                view.gave_command = True
         except Exception as error:  # noqa: BLE001 - an operation is anybody's code
             operation.error = error
-        operation.interleaved = view.asked_after_command
+        operation.interleaved = view.interleaved
 
     def holds(self, operation: Operation) -> bool:
         """Whether every condition of the operation is met."""

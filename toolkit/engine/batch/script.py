@@ -66,14 +66,14 @@ def runs_under_sudo(steps: Sequence[Step]) -> bool:
     return all(is_plain_sudo(arguments_of(step.operation, command)) for step in steps for command in step.commands)
 
 
-def compile_script(host: Any, steps: Sequence[Step], nonce: str, *, inside_sudo: bool) -> bytes:
+def compile_script(steps: Sequence[Step], nonce: str, *, inside_sudo: bool) -> bytes:
     """The script of the steps that have commands; marks carry a step's place in `steps`."""
     parts = [HEAD.format(nonce=nonce, put=shlex.quote(PUT), tail=TAIL_BYTES)]
     for place, step in enumerate(steps):
         for index, command in enumerate(step.commands):
             arguments = arguments_of(step.operation, command)
             following = tuple(step.commands[index + 1 :])
-            parts.append(_line(host, command, arguments, following, nonce, inside_sudo=inside_sudo))
+            parts.append(_line(command, arguments, following, nonce, inside_sudo=inside_sudo))
             parts.append(f"{_judge(arguments)} || no {place} $c\n")
         if step.commands:
             parts.append(f"ok {place}\n")
@@ -86,17 +86,15 @@ def _judge(arguments: dict[str, Any]) -> str:
     return f"c=$?; case $c in {pattern}) true ;; *) false ;; esac"
 
 
-def _line(
-    host: Any, command: Any, arguments: dict[str, Any], following: tuple[Any, ...], nonce: str, *, inside_sudo: bool
-) -> str:
+def _line(command: Any, arguments: dict[str, Any], following: tuple[Any, ...], nonce: str, *, inside_sudo: bool) -> str:
     if isinstance(command, FileUploadCommand):
         upload = upload_of(command.src, command.dest, following)
         if inside_sudo:
             program = f'sh -c "$put" put {upload.arguments}'
         else:
-            program = command_line(host, upload.command(), arguments, inside_sudo=False)
+            program = command_line(upload.command(), arguments, inside_sudo=False)
         return _fed(program, upload.content(), nonce)
-    program = command_line(host, command, arguments, inside_sudo=inside_sudo)
+    program = command_line(command, arguments, inside_sudo=inside_sudo)
     if arguments.get("_stdin"):
         return _fed(program, stdin_bytes(arguments["_stdin"]), nonce)
     return f"{program} </dev/null {QUIET}\n"

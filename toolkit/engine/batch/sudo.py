@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
-from pyinfra.connectors.util import make_unix_command_for_host
+from pyinfra.connectors.util import make_unix_command
 
 ROOT = "sudo -H -n sh -s"
 SELF = "sh -s"
@@ -29,9 +29,9 @@ def connector_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: arguments[key] for key in CONNECTOR_ARGUMENT_KEYS if key in arguments and key not in CONTROL}
 
 
-def command_line(host: Any, command: Any, arguments: Mapping[str, Any], *, inside_sudo: bool) -> str:
+def command_line(command: Any, arguments: Mapping[str, Any], *, inside_sudo: bool) -> str:
     """The shell command line for a pyinfra command; `inside_sudo`: for a script that runs under `sudo` already."""
     shaping = connector_arguments(arguments)
     if inside_sudo:
         shaping["_sudo"] = False
-    return str(make_unix_command_for_host(host.state, host, command, **shaping).get_raw_value())
+    return str(make_unix_command(command, **shaping).get_raw_value())
