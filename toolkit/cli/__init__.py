@@ -91,14 +91,22 @@ def _run(given: Sequence[str], report: Report) -> int:
 
 
 def _misused(error: click.ClickException, report: Report) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not report.json:
+        report.say(error.format_message())
+        return
     context = getattr(error, "ctx", None)
     report.usage(error.format_message().rstrip("."), f"see {context.command_path if context else 'telekit'} --help")
 
 
 def _name(options: Sequence[str]) -> str:
-    """The command's name as typed, for an error that comes before it is known."""
-    words = [word for word in options if not word.startswith("-")]
-    return " ".join(words[: 2 if words[:1] == ["lab"] else 1])
+    """The command that is meant, for an error that comes before it is known."""
+    command: click.Command = telekit
+    found: list[str] = []
+    for word in options:
+        if isinstance(command, click.Group) and word in command.commands:
+            command = command.commands[word]
+            found.append(word)
+    return " ".join(found)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

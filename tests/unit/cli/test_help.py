@@ -53,9 +53,7 @@ def test_it_and_each_of_its_options_say_what_they_are_for(path: str) -> None:
     command = ALL[path]
     assert command.help
     assert command.get_short_help_str(limit=200).endswith(".")
-    assert command is telekit or not command.get_short_help_str(limit=60).endswith("..."), (
-        "cut at 80 columns"
-    )
+    assert command is telekit or not command.get_short_help_str(limit=60).endswith("..."), "cut at 80 columns"
     undocumented = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]
     assert undocumented == []
 
