@@ -66,9 +66,11 @@ def parse(content: str, problems: Problems) -> list[Row]:
     columns = _columns(number, _cells(number, header, delimiter, problems), problems)
     if columns is None:
         return []
-    rows = (_row(number, line, delimiter, columns, problems) for number, line in lines[1:])
+    rows = [_row(number, line, delimiter, columns, problems) for number, line in lines[1:]]
     found = [row for row in rows if row]
     _refuse_twice(found, problems)
+    if not rows:
+        problems.warn(0, "names no agent: nobody has access", "one line an agent follows the first")
     return found
 
 

@@ -51,6 +51,9 @@ def _printable(sentence: str) -> str:
 
 def shown(value: object) -> str:
     """A value as a sentence quotes it: short and in backquotes."""
+    if isinstance(value, int) and value.bit_length() > SHOWN_CHARACTERS:
+        # Python refuses to write out numbers of more than some thousand digits.
+        return "that number"
     text = value if isinstance(value, str) else repr(value)
     return f"`{text[:SHOWN_CHARACTERS]}…`" if len(text) > SHOWN_CHARACTERS else f"`{text}`"
 

@@ -29,12 +29,14 @@ def kind(value: object) -> str:
 def text(value: object) -> str:
     """One line of text."""
     if not isinstance(value, str):
-        hint = f'write it between double quotes: "{value}"' if isinstance(value, int) and not isinstance(value, bool) else ""
+        hint = "write it between double quotes" if isinstance(value, int | float) and not isinstance(value, bool) else ""
         raise Refused(f"expected text between double quotes, found {kind(value)}", hint)
-    line = SPACES.sub(" ", value).strip()
+    line = value.strip()
+    if not line.isprintable() or "  " in line:
+        line = SPACES.sub(" ", line)
     if not line:
         raise Refused("is empty")
-    if not line.isprintable() or "\n" in value.strip("\n"):
+    if not line.isprintable() or "\n" in value.strip():
         raise Refused("must be one line of ordinary characters")
     return line
 

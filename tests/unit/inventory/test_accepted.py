@@ -231,3 +231,13 @@ assert not heavy, heavy
 
 def test_the_lab_loads_without_a_word() -> None:
     assert load(Path(__file__).parents[3] / "inventories" / "lab").warnings == ()
+
+
+def test_spaces_of_any_kind_count_as_one(town: Any) -> None:
+    text = town.commune.replace('"Gestion financière"', '"  Gestion\u00a0\u202f financière "')
+    assert town.load(text).commune.applications[0].title == "Gestion financière"
+
+
+def test_a_list_without_agents_is_warned_of(town: Any) -> None:
+    loaded = town.load(agents=town.agents.split("\n")[0] + "\n")
+    assert "agents.csv: names no agent: nobody has access" in town.shown(loaded.warnings)

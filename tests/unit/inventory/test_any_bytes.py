@@ -77,6 +77,7 @@ def test_a_spoilt_list_of_agents_is_read_or_refused(town: Any, data: st.DataObje
 
 
 VALUES = [
+    pytest.param("0x" + "f" * 5000, id="a very big number"),
     "0",
     "-1",
     "true",

@@ -23,7 +23,7 @@ INSEE = 'insee  = "94002"'
 COMMUNE_MISTAKES = [
     (INSEE, 'inse  = "94002"', 3, "unknown key `inse` in [commune]", "did you mean `insee`?"),
     (INSEE, 'inse  = "94002"', 1, "`insee` is missing in [commune]", 'insee = "94002"'),
-    (INSEE, "insee  = 94002", 3, "insee: expected text between double quotes, found a whole number", '"94002"'),
+    (INSEE, "insee  = 94002", 3, "insee: expected text between double quotes, found a whole number", "double quotes"),
     (INSEE, 'insee  = "9400"', 3, "`9400` is not an INSEE code", "SIREN"),
     ('name   = "Essai"', 'name   = ""', 2, "name: is empty", ""),
     ('name   = "Essai"', 'name   = "Es\\nsai"', 2, "one line of ordinary characters", ""),
