@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from toolkit.lab import aptcache, names, network, services
+from toolkit.lab import aptcache, cgroups, names, network, services
 from toolkit.lab.front import front
 from toolkit.lab.guest import Machine, ScriptError, shell
 from toolkit.lab.places import Places
@@ -144,6 +144,7 @@ def main(name: str) -> int:
         town = from_json(places.town.read_text(encoding="utf-8"))
         images = json.loads((places.run / "images.json").read_text(encoding="utf-8"))
         try:
+            cgroups.settle(places.cgroup)
             _settle(places)
             with aptcache.in_use() as port:
                 asyncio.run(_hold(places, town, images, port))
