@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Generator
 from io import StringIO
 
@@ -28,11 +29,28 @@ nft --file {BOOT}
 """
 
 
+# The table without what comes and goes: counters' values, elements with a time limit, and the order within a set.
+LISTING = (
+    "nft --stateless list table inet telekit 2>/dev/null"
+    " | awk '/^\\tset /{timed=0} /flags .*timeout/{timed=1} /^\\t}/{timed=0} !timed'"
+    " | tr -s '\\t ,' '\\n' | sort | sha256sum"
+)
+# The boot file, loaded into an empty network of its own, lists as what runs: else somebody has changed the rules by hand.
+LOADED = f"""\
+listing={shlex.quote(LISTING)}
+version=$(nft --terse list table inet telekit 2>/dev/null | sed -n 's/^\\tcomment "\\(.*\\)"/\\1/p')
+if [ -n "$version" ] && wanted=$(unshare --net sh -c "nft --file {BOOT} && $listing" 2>/dev/null); then
+    [ "$wanted" = "$(sh -c "$listing")" ] || version="changed by hand"
+fi
+echo "$version"
+"""
+
+
 class LoadedVersion(FactBase[str]):
-    """The version that the loaded ruleset says it is: a comment of its table."""
+    """The version that the loaded ruleset says it is, in a comment of its table; "changed by hand" where it is not."""
 
     def command(self) -> str:
-        return "nft --terse list table inet telekit 2>/dev/null | sed -n 's/^\\tcomment \"\\(.*\\)\"/\\1/p'"
+        return LOADED
 
     def process(self, output: list[str]) -> str:
         return output[0] if output else ""
