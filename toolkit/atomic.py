@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from toolkit.errors import UsageError
+
 
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Write a file through a new one beside it, synced to the disk before it takes the name.
+    """Write a file through a new one beside it, synced to the disk before it takes the name; UsageError if that cannot be done.
 
     The new file's name is always the same: one that a killed process left is overwritten by the next, and `sweep` removes it.
     """
     fresh = _beside(path)
-    fresh.unlink(missing_ok=True)
+    try:
+        fresh.unlink(missing_ok=True)
+        _write(fresh, content, mode)
+        fresh.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        hint = "look at the folder's owner and the disk's free space"
+        raise UsageError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
+
+
+def _write(fresh: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -20,11 +32,9 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
 def sweep(path: Path) -> None:

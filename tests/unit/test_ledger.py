@@ -177,6 +177,11 @@ def test_a_ledger_that_says_the_same_is_not_written_again(tmp_path: Path) -> Non
     assert (tmp_path / "ledger.json").stat().st_ino == before
 
 
+def test_a_ledger_that_cannot_be_written_is_told_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere/ledger\.json: cannot be written: No such file or directory"):
+        ledger.write(tmp_path / "nowhere", Ledger())
+
+
 def test_there_is_nothing_in_the_ledger_before_the_first_provision(tmp_path: Path) -> None:
     assert ledger.read(tmp_path) == Ledger()
 

@@ -12,7 +12,7 @@ from datetime import date
 
 from toolkit.inventory.habits import account
 from toolkit.inventory.problems import Problems, Refused, guess, listed, shown
-from toolkit.inventory.values import text
+from toolkit.inventory.values import Parser, text
 from toolkit.model import Agent
 
 # Agent's field → the headers by which it is known, compared without case, accents, hyphens and underscores.
@@ -161,7 +161,21 @@ def day(value: object) -> date:
         raise Refused(f"{shown(written)} is not in the calendar", f"write it {DATES}") from None
 
 
-PARSERS = {"identifier": account, "starts": day, "ends": day}
+def person(value: object) -> str:
+    """A part of somebody's name, as the list of accounts can hold it."""
+    name = text(value)
+    if ":" in name:
+        raise Refused(f"{shown(name)} holds a colon", "a name has none")
+    return name
+
+
+PARSERS: dict[str, Parser[object]] = {
+    "identifier": account,
+    "last_name": person,
+    "first_name": person,
+    "starts": day,
+    "ends": day,
+}
 
 
 def _refuse_twice(rows: list[Row], problems: Problems) -> None:

@@ -10,7 +10,7 @@ from toolkit.inventory.agents import Row
 from toolkit.inventory.problems import Problems, guess, listed, shown
 from toolkit.inventory.reader import Draft
 from toolkit.inventory.toml import Document, Path
-from toolkit.model import Agent, Gateway, Laptop, Machine
+from toolkit.model import Agent, Commune, Gateway, Laptop, Machine
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Checks:
 
     def _one_gateway(self) -> None:
         gateways = self.document.values.get("gateway")
-        if not gateways and not isinstance(gateways, dict):
+        if not gateways and not isinstance(gateways, dict) and "gateways" not in self.document.values:
             self.toml.error(0, "there is no [[gateway]]", "the server that ends the tunnels: name, ssh and endpoint")
         if isinstance(gateways, list) and len(gateways) > 1:
             self._error(("gateway", 1), "there is more than one [[gateway]]", "telekit manages one gateway a commune: keep one")
@@ -107,9 +107,12 @@ class Checks:
             self._warn(("antivirus", "mirror"), "`mirror` is not used when `official` is false", "remove one of the two")
 
     def _agents(self) -> None:
-        declared = self.draft.declared
+        declared, administrator = self.draft.declared, self.draft.commune.get("admin_user", Commune.admin_user)
         nouns = (("profile", "profile"), ("laptop", "laptop"), ("desktop", "desktop"))
         for row in self.rows:
+            if row.agent.identifier == administrator:
+                what = f"identifier {shown(administrator)} is the administrators' account"
+                self.csv.error(row.line, what, "choose another, or change `admin_user` in [commune]")
             for noun, attribute in nouns:
                 name = getattr(row.agent, attribute)
                 known = declared.get(noun, set())

@@ -68,9 +68,9 @@ class NetworkChecks:
 
     def _tunnel(self, network: LocalNetwork, tunnel: IPv4Network | IPv6Network, key: str) -> None:
         path = ("network", key)
-        for name, others in (("the LAN", network.lan), ("bench", network.bench), ("admin", network.admin)):
-            other = next((item for item in others if item.prefixlen and _overlap(item, tunnel)), None)
-            if other and not (name == "admin" and _within(other, tunnel)):
+        for name, others in (("the LAN", network.lan), ("bench", network.bench)):
+            other = next((item for item in others if _overlap(item, tunnel)), None)
+            if other:
                 self._error(path, f"{tunnel} overlaps {other} of {name}", "choose a network that nothing else uses")
         home = next((item for item in HOME_NETWORKS if _overlap(item, tunnel)), None)
         if home:
