@@ -101,7 +101,7 @@ def run(folder: Path, command: str, commune: str, *, selected: Sequence[str] = (
 def entries(folder: Path) -> Iterator[Entry]:
     """The runs, the last one first; an entry that cannot be read is left out."""
     for file in sorted((folder / FOLDER).glob("*.json"), reverse=True):
-        with suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError, KeyError):
             yield _read(file)
 
 
@@ -155,7 +155,7 @@ def _bury(journal: Path) -> None:
     for left in journal.glob(".*.new"):
         left.unlink(missing_ok=True)
     for file in journal.glob("*.json"):
-        with suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError, KeyError):
             entry = _read(file)
             if entry.outcome == RUNNING:
                 _write(file, replace(entry, outcome=KILLED))
@@ -219,7 +219,8 @@ def digest_of(folder: Path) -> str:
 
 
 def _read(file: Path) -> Entry:
-    return Entry(**json.loads(file.read_text(encoding="utf-8")))
+    fields = json.loads(file.read_text(encoding="utf-8"))
+    return Entry(**{**fields, "selected": tuple(fields["selected"])})
 
 
 def _write(file: Path, entry: Entry) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from toolkit.report.text import NAME_WIDTH, seconds
+from toolkit.report.text import NAME_WIDTH, seconds, short
 from toolkit.result import counted
 
 if TYPE_CHECKING:
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from toolkit.engine.events import Event
 
-WAITING, RUNNING = "waiting", "running"
+WAITING, RUNNING, CONNECTED = "waiting", "running", "connected"
 TROUBLED = ("failed", "unreachable")
 SHOWN = 12
+# Finished machines from which the time of the others is told.
+ENOUGH = 3
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Progress:
         self.clock = clock
         self.title = ""
         self.last = False
+        self.kept = 0
         self.lines: dict[str, Line] = {}
         self.started = clock()
 
@@ -47,6 +50,7 @@ class Progress:
         self.last = last
         kept = {name: line for name, line in self.lines.items() if line.state in TROUBLED}
         self.title, self.started = title, self.clock()
+        self.kept = len(kept)
         self.lines = kept | {name: Line(since=self.clock()) for name in machines if name not in kept}
 
     def follow(self, event: Event) -> str | None:
@@ -56,15 +60,14 @@ class Progress:
         line = self.lines.setdefault(event.machine, Line(since=self.clock()))
         match event:
             case events.Connected():
-                line.state, line.step = RUNNING, "connected"
+                line.state, line.step = CONNECTED, ""
             case events.Unreachable(reason=reason):
                 line.state, line.step = "unreachable", reason
                 return f"unreachable: {reason}"
             case events.StageStarted(stage=stage, operations=operations):
                 line.state, line.step, line.planned, line.done = RUNNING, stage, operations, 0
             case events.OperationDone(name=name):
-                line.state, line.done = RUNNING, line.done + 1
-                line.step = line.step or name
+                line.state, line.done, line.step = RUNNING, line.done + 1, short(name)
             case events.OperationFailed(name=name):
                 line.state, line.step = "failed", name
             case events.MachineDone():
@@ -92,8 +95,8 @@ class Progress:
         return f"{self.title}: {len(self.lines) - left} of {len(self.lines)} done ({', '.join(parts)}){self._remaining(left)}"
 
     def _remaining(self, left: int) -> str:
-        finished = len(self.lines) - left
-        if not finished or not left:
+        finished = len(self.lines) - left - self.kept
+        if finished < ENOUGH or not left:
             return ""
         return f", about {seconds((self.clock() - self.started) * left / finished)} left"
 

@@ -53,11 +53,9 @@ def sentence(machine: MachineReport) -> str:
 def _machine(machine: MachineReport, width: int, style: Style, *, diff: bool) -> Iterator[str]:
     head = f"{machine.name:<{width}}{machine.role:<{ROLE_WIDTH}} "
     planned = machine.state is State.PENDING
-    said = "" if planned else style.state(sentence(machine), machine.state)
-    if machine.seconds is not None and not planned:
-        said += f" in {seconds(machine.seconds)}"
-    first, *more = said.split("\n")
-    yield (head + first).rstrip()
+    first, *more = ("" if planned else sentence(machine)).split("\n")
+    took = f" in {seconds(machine.seconds)}" if machine.seconds is not None and not planned else ""
+    yield (head + style.state(first, machine.state) + took).rstrip()
     yield from (f"  {line}" for line in more)
     yield from (f"  {style.paint('!', 'yellow')} {warning}" for warning in machine.warnings)
     if planned:
