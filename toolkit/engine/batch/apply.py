@@ -220,7 +220,8 @@ class Apply:
             lines = meta._combined_output.output_lines if meta._combined_output else []
             raise _StoppedError(operation, "\n".join((lines or logged)[-TAIL_LINES:]))
         run.facts.forget()
-        self.finish(operation, meta._commands or [])
+        # An error that the recipe ignores is no change either.
+        self.finish(operation, meta._commands if meta.did_change() else [])
 
     def _still_there(self) -> None:
         """pyinfra makes a failed operation of a broken connection; it is more than that."""
