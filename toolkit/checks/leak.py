@@ -43,9 +43,9 @@ table inet telekit_verify {{
     ct direction reply return
     udp sport 68 udp dport 67 return
     udp sport 546 udp dport 547 return
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report }} return
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-report, mld2-listener-report }} return
     udp dport {port} return
-    meta l4proto {{ tcp, udp }} th dport 53 ip daddr {{ {resolvers} }} return
+    meta skuid {finder} meta l4proto {{ tcp, udp }} th dport 53 return
     counter name leaked
     meta l4proto {{ tcp, udp }} update @destinations {{ ip daddr . meta l4proto . th dport }}
   }}
@@ -60,6 +60,7 @@ for way in tcp/80 tcp/443 tcp/22 tcp/53 udp/53 udp/123 udp/443; do
     tried=$((tried + 1))
   done
 done
+(getent ahosts verify-$$.{domain}; getent ahosts verify-$$.example) >/dev/null 2>&1 &
 if command -v ping >/dev/null; then
   for how in "" "-I $card"; do
     for where in {world} {endpoint}; do
@@ -83,12 +84,6 @@ true
 """
 # An address of the documentation range: whatever leaves towards it reaches nobody.
 WORLD = "198.51.100.77"
-
-
-RESOLVERS = """\
-cat /run/resolvconf/interfaces/* /var/lib/dhcp/*.leases /run/dhcpcd/hook-state/resolv.conf/* /run/systemd/netif/leases/* \\
-  /var/lib/telekit/resolvers 2>/dev/null | grep -oE '([0-9]+\\.){3}[0-9]+' | sort -u
-"""
 
 
 @dataclass(frozen=True)
@@ -121,15 +116,17 @@ def _probe(subject: Subject, *, down: bool) -> str:
     return PROBE.format(
         stop="systemctl stop wg-quick@wg0" if down else "",
         port=subject.commune.gateway.endpoint.port,
-        resolvers=", ".join(_resolvers(subject)),
+        finder=_finder(subject),
         world=WORLD,
+        domain=subject.commune.domain,
         endpoint=_endpoint(subject, subject.commune),
     )
 
 
-def _resolvers(subject: Subject) -> list[str]:
-    """The name servers that the home network gave: the endpoint's name may be asked of them."""
-    return subject.run(RESOLVERS).stdout.split() or ["127.0.0.1"]
+def _finder(subject: Subject) -> int:
+    """The number of the one account that may ask the network's own resolver, for the endpoint's name."""
+    found = subject.run("id -u telekit-resolve").stdout.strip()
+    return int(found) if found.isdigit() else 0
 
 
 def _endpoint(subject: Subject, commune: Commune) -> str:

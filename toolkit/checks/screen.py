@@ -14,6 +14,8 @@ from toolkit.model import RDP_PORT, Agent, Desktop, Secret
 
 # A real XFCE session shows some hundreds of colours; an empty screen shows one, xrdp's own dialogue on its background few.
 DESKTOP_COLOURS = 150
+# What the icon on the agent's desktop starts.
+COMMAND = "/usr/local/bin/telekit-bureau"
 EQUIPMENT = ("Xvfb", "import", "identify", "xwininfo")
 # The password comes on standard input of this script and goes on standard input of the client: it is in no argument, no
 # environment, no file. The agent's own settings are neither used nor changed: HOME is a folder that goes away.
@@ -22,10 +24,11 @@ set -u
 umask 077
 export LC_ALL=C
 work=$(mktemp -d /run/telekit-verify.XXXXXX)
-as_agent() {{ runuser -u {account} -- env -u XDG_RUNTIME_DIR HOME="$work/home" LANG=C.UTF-8 {environment} "$@"; }}
+as_agent() {{ exec setsid runuser -u {account} -- env -u XDG_RUNTIME_DIR HOME="$work/home" LANG=C.UTF-8 {environment} "$@"; }}
 finish() {{
-  kill $client $screen 2>/dev/null
-  wait $client $screen 2>/dev/null
+  [ -z "$client" ] || kill -- -$client 2>/dev/null
+  kill $screen 2>/dev/null
+  wait
   rm -rf "$work"
 }}
 client= screen=
@@ -37,7 +40,7 @@ Xvfb -displayfd 3 -screen 0 {width}x{height}x24 -nolisten tcp 3>"$work/display" 
 screen=$!
 read -r number < "$work/display" || {{ echo '{{"error": "Xvfb did not start"}}'; exit 0; }}
 export DISPLAY=:$number
-as_agent {client} {options} > "$work/client" 2>&1 <<'PASSWORD' &
+as_agent {command} --stdin > "$work/client" 2>&1 <<'PASSWORD' &
 {password}
 PASSWORD
 client=$!
@@ -90,28 +93,19 @@ class Attempt:
 
     agent: Agent
     password: Secret
-    server: str
     trusting: bool = True
     seconds: int = 25
-
-
-def client_of(subject: Subject) -> str:
-    """The remote-desktop client that the recipe installed: FreeRDP 3 on Debian 13, 2 on Debian 12."""
-    found = subject.run("command -v xfreerdp3 || command -v xfreerdp").stdout.split()
-    assert found, "no FreeRDP on the laptop"
-    return found[0]
 
 
 def log_in(subject: Subject, attempt: Attempt) -> Login:
     """Try to open the desktop from this laptop; the client is closed again, the session on the desktop stays."""
     subject.needs(*EQUIPMENT)
+    assert subject.run(f"test -x {COMMAND}").code == 0, f"the icon's command {COMMAND} is not there"
     account = _account(subject, attempt.agent)
     done = subject.run(
         LOGIN.format(
-            account=account, client=client_of(subject), password=attempt.password.reveal(), width=1280, height=800,
+            account=account, command=COMMAND, password=attempt.password.reveal(), width=1280, height=800,
             environment="" if attempt.trusting else "SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/nonexistent",
-            options=f"/v:{attempt.server}:{RDP_PORT} /u:{attempt.agent.identifier} /d: /from-stdin:force /cert:deny "
-                    "/size:1280x800 /bpp:24 /log-level:WARN",
             seconds=attempt.seconds, enough=DESKTOP_COLOURS,
         ),
         seconds=attempt.seconds + 20,
@@ -125,9 +119,10 @@ def log_in(subject: Subject, attempt: Attempt) -> Login:
 
 
 def _account(subject: Subject, agent: Agent) -> str:
-    """The agent's account on the laptop; the client runs as nobody where there is none yet."""
+    """The agent's account on the laptop."""
     assert ACCOUNT.fullmatch(agent.identifier), agent.identifier
-    return agent.identifier if subject.run(f"id -u {agent.identifier}").code == 0 else "nobody"
+    assert subject.run(f"id -u {agent.identifier}").code == 0, f"{agent.identifier} has no account on {subject.name}"
+    return agent.identifier
 
 
 @dataclass(frozen=True)

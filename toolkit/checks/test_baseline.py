@@ -18,7 +18,16 @@ KERNEL = {
 SERVICES = {
     Role.GATEWAY: ("ssh", "wg-quick@wg0", "telekit-tunnel-record", "unbound", "chrony", "systemd-journald"),
     Role.DESKTOP: ("ssh", "xrdp", "xrdp-sesman", "chrony", "systemd-journald"),
-    Role.LAPTOP: ("ssh", "wg-quick@wg0", "clamav-daemon", "clamav-freshclam", "chrony", "systemd-journald"),
+    Role.LAPTOP: (
+        "ssh",
+        "wg-quick@wg0",
+        "telekit-endpoint.timer",
+        "systemd-resolved",
+        "clamav-daemon",
+        "clamav-freshclam",
+        "chrony",
+        "systemd-journald",
+    ),
 }
 # What may listen beyond the loopback, by program: anything else is a door that nobody asked for.
 LISTENERS = {

@@ -75,12 +75,23 @@ def test_resolves_internal_names(subject: Subject) -> str:
     name, wanted = f"{desktop}.{subject.commune.domain}", subject.commune.desktop_named[desktop].address
     found = set(subject.run(f"getent ahostsv4 {name} | awk '{{print $1}}'").stdout.split())
     assert found == {str(wanted)}, f"{name} is {', '.join(sorted(found)) or 'unknown'}, not {wanted}"
-    servers = subject.output("awk '$1 == \"nameserver\" {print $2}' /etc/resolv.conf").split()
+    servers = _servers(subject)
     if subject.commune.network.mode is Mode.FULL:
         tunnel = [n for n in (subject.commune.network.tunnel, subject.commune.network.tunnel6) if n]
-        beside = [s for s in servers if not any(ip_address(s) in n for n in tunnel) and not ip_address(s).is_loopback]
+        beside = [s for s in servers if not any(ip_address(s) in n for n in tunnel)]
         assert not beside, f"it also asks {', '.join(beside)}"
     return f"{name} is {wanted}; it asks {', '.join(servers)}"
+
+
+def _servers(subject: Subject) -> list[str]:
+    """Whom the laptop's own programs ask: systemd-resolved sends what no link claims to the servers of the whole machine."""
+    servers = subject.output("awk '$1 == \"nameserver\" {print $2}' /etc/resolv.conf").split()
+    if servers != ["127.0.0.53"]:
+        return servers
+    links = subject.output("resolvectl domain; echo @@@; resolvectl dns").split("@@@\n")
+    claims = {line.partition(":")[0] for line in links[0].splitlines() if "~." in line.partition(":")[2].split()}
+    asked = [line.partition(":") for line in links[1].splitlines()]
+    return [server for who, _, found in asked if who in claims for server in found.split()]
 
 
 @check(
