@@ -76,12 +76,14 @@ class Vault:
     def save(self) -> None:
         """Write the secrets if they or the operators changed, for all operators' keys, keeping the last good file beside."""
         content: dict[str, Any] = {"version": 1, "recipients": self._recipients, "secrets": self._secrets}
+        last_good = self._file.with_name(LAST_GOOD)
+        for file in (self._file, last_good):
+            sweep(file)
         if content == self._stored or not (self._secrets or self._stored):
-            sweep(self._file)
             return
         sealed = self._sealed(json.dumps(content, sort_keys=True).encode())
         if self._file.is_file():
-            replace_file(self._file.with_name(LAST_GOOD), self._file.read_bytes(), mode=0o600)
+            replace_file(last_good, self._file.read_bytes(), mode=0o600)
         replace_file(self._file, sealed, mode=0o600)
         self._stored = content | {"secrets": dict(self._secrets)}
 
