@@ -22,7 +22,7 @@ print(line.recv(1000).decode())
 """
 ASK_TCP = """
 import socket, sys
-line = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+line = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1)
 print(line.makefile().readline())
 """
 # The machines' minimal Python has no urllib.

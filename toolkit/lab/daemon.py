@@ -64,7 +64,8 @@ class Daemon:
         self.places.control.chmod(0o600)
         await self.stopped.wait()
         server.close()
-        await asyncio.gather(*(machine.stop() for machine in self.machines.values()))
+        # Their disks go with them: nothing is worth an orderly end.
+        await asyncio.gather(*(machine.stop(hard=True) for machine in self.machines.values()))
         for child in self.children:
             child.terminate()
 
