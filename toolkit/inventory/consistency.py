@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -107,27 +107,32 @@ class Checks:
             self._warn(("antivirus", "mirror"), "`mirror` is not used when `official` is false", "remove one of the two")
 
     def _agents(self) -> None:
-        declared, administrator = self.draft.declared, self.draft.commune.get("admin_user", Commune.admin_user)
-        nouns = (("profile", "profile"), ("laptop", "laptop"), ("desktop", "desktop"))
+        administrator = self.draft.commune.get("admin_user", Commune.admin_user)
         for row in self.rows:
-            if row.agent.identifier == administrator:
+            agent = row.agent
+            if agent.identifier == administrator:
                 what = f"identifier {shown(administrator)} is the administrators' account"
                 self.csv.error(row.line, what, "choose another, or change `admin_user` in [commune]")
-            for noun, attribute in nouns:
-                name = getattr(row.agent, attribute)
-                known = declared.get(noun, set())
-                if name and name not in known:
-                    hint = guess(name, known) or (
-                        f"there are {listed(sorted(known))}" if known else f"there is no {noun} in commune.toml"
-                    )
-                    self.csv.error(row.line, f"{row.agent.identifier}: there is no {noun} {shown(name)} in commune.toml", hint)
-            if (
-                row.agent.ends
-                and row.agent.ends < self.today
-                and (row.agent.starts is None or row.agent.starts <= row.agent.ends)
-            ):
-                what = f"{row.agent.identifier}: the end {row.agent.ends} is past, so there is no access"
+            if agent.ends and agent.ends < self.today and (agent.starts is None or agent.starts <= agent.ends):
+                what = f"{agent.identifier}: the end {agent.ends} is past, so there is no access"
                 self.csv.warn(row.line, what, "remove the line when the laptop is back")
+        self._named_by_agents("profile", lambda agent: agent.profile)
+        self._named_by_agents("laptop", lambda agent: agent.laptop)
+        self._named_by_agents("desktop", lambda agent: agent.desktop)
+
+    def _named_by_agents(self, noun: str, name_of: Callable[[Agent], str | None]) -> None:
+        """What agents name exists; what does not is told once, with the lines of all who name it."""
+        known = self.draft.declared.get(noun, set())
+        missing: dict[str, list[Row]] = {}
+        for row in self.rows:
+            name = name_of(row.agent)
+            if name and name not in known:
+                missing.setdefault(name, []).append(row)
+        there = f"there are {listed(sorted(known))}" if known else f"commune.toml has no {noun} at all"
+        for name, (first, *others) in missing.items():
+            also = f"; also named on lines {listed(str(row.line) for row in others)}" if others else ""
+            what = f"{first.agent.identifier}: there is no {noun} {shown(name)} in commune.toml{also}"
+            self.csv.error(first.line, what, guess(name, known) or there)
 
     def _shared_laptops(self) -> None:
         carried: dict[str, list[Row]] = {}

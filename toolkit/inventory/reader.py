@@ -25,7 +25,22 @@ from toolkit.model import (
 )
 
 T = TypeVar("T")
-PLURALS = {f"{name}s": name for name in SECTIONS}
+# Words that a French technician writes before thinking that keys are English.
+FRENCH = {
+    "reseau": "network",
+    "passerelle": "gateway",
+    "poste": "desktop",
+    "bureau": "desktop",
+    "portable": "laptop",
+    "politique": "policy",
+    "profil": "profile",
+    "nom": "name",
+    "domaine": "domain",
+    "adresse": "address",
+    "proprietaire": "owner",
+    "titre": "title",
+}
+LIKELY = FRENCH | {f"{name}s": name for name in SECTIONS} | {f"{word}s": name for word, name in FRENCH.items()}
 
 
 @dataclass(frozen=True)
@@ -181,8 +196,8 @@ class Reader:
         for key in raw:
             if key in names:
                 continue
-            likely = PLURALS.get(key, "") if not path else ""
-            hint = f"did you mean `{likely}`?" if likely else guess(key, names)
+            likely = LIKELY.get(key.lower(), "")
+            hint = f"did you mean `{likely}`?" if likely in names else guess(key, names)
             if not hint and path and home_of(key):
                 hint = f"it belongs to {home_of(key)}"
             what = f"unknown key {shown(key)} in {written(path)}" if path else f"unknown section {shown(key)}"

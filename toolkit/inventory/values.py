@@ -29,7 +29,8 @@ def kind(value: object) -> str:
 def text(value: object) -> str:
     """One line of text."""
     if not isinstance(value, str):
-        hint = "write it between double quotes" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+        number = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 64
+        hint = f'write it between double quotes: "{value}"' if number else ""
         raise Refused(f"expected text between double quotes, found {kind(value)}", hint)
     line = value.strip()
     if not line.isprintable() or "  " in line:

@@ -23,13 +23,14 @@ INSEE = 'insee  = "94002"'
 COMMUNE_MISTAKES = [
     (INSEE, 'inse  = "94002"', 3, "unknown key `inse` in [commune]", "did you mean `insee`?"),
     (INSEE, 'inse  = "94002"', 1, "`insee` is missing in [commune]", 'insee = "94002"'),
-    (INSEE, "insee  = 94002", 3, "insee: expected text between double quotes, found a whole number", "double quotes"),
+    (INSEE, "insee  = 94002", 3, "insee: expected text between double quotes, found a whole number", '"94002"'),
     (INSEE, 'insee  = "9400"', 3, "`9400` is not an INSEE code", "SIREN"),
     ('name   = "Essai"', 'name   = ""', 2, "name: is empty", ""),
     ('name   = "Essai"', 'name   = "Es\\nsai"', 2, "one line of ordinary characters", ""),
     ('domain = "essai.example"', 'domain = "essai"', 4, "`essai` is not a domain name", "alfortville.example"),
     ('domain = "essai.example"', 'domain = "essai.example"\nadmin_user = "root"', 5, "an account of the system", "m.durand"),
-    ("[network]", "[reseau]", 6, "unknown section `reseau`", "there are commune, network"),
+    ("[network]", "[reseau]", 6, "unknown section `reseau`", "did you mean `network`?"),
+    ("[network]", "[xyz]", 6, "unknown section `xyz`", "there are commune, network"),
     ("[network]", "[networks]", 6, "unknown section `networks`", "did you mean `network`?"),
     ("[network]", "[[network]]", 6, "expected one section [network], found a list", "write [network]"),
     (LAN, 'lan    = "10.94.0.0/20"', 7, "lan: expected a list between square brackets, found text", "for example"),
@@ -212,6 +213,29 @@ def test_everything_that_is_wrong_is_told_at_once_and_in_file_order(town: Any) -
     found = town.problems(text, town.agents.replace("portable-1;", "portable-9;").replace("k.benali", "x y"), "nonsense\n")
     places = [p.where.rpartition("/")[2] for p in found]
     assert places == ["commune.toml:3", "commune.toml:18", "commune.toml:28", "agents.csv:2", "agents.csv:3", "operators.keys:1"]
+
+
+def test_a_profile_that_is_missing_is_told_once_with_the_lines_of_all_its_agents(town: Any) -> None:
+    line = "a{n};A;B;;accueil;;;;\n"
+    agents = town.agents + "".join(line.format(n=number) for number in range(20))
+    found = town.problems(town.commune.replace("[profile.accueil]", "[profil.accueil]"), agents)
+    assert town.shown(found) == (
+        "commune.toml:46: unknown section `profil` (did you mean `profile`?)\n"
+        "agents.csv:3: k.benali: there is no profile `accueil` in commune.toml; "
+        "also named on lines 4, 5, 6, 7, 8, 9, 10, 11 and 12 more (there are comptable)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[network]", "[reseau]", "unknown section `reseau` (did you mean `network`?)"),
+        ("[[laptop]]", "[[portable]]", "unknown section `portable` (did you mean `laptop`?)"),
+        ("owner ", "proprietaire ", "unknown key `proprietaire` in [[desktop]] (did you mean `owner`?)"),
+    ],
+)
+def test_a_key_written_in_french_is_understood_in_the_advice(town: Any, old: str, new: str, told: str) -> None:
+    assert told in town.told(town.commune.replace(old, new))
 
 
 def test_one_mistake_is_told_once(town: Any) -> None:
