@@ -28,17 +28,19 @@ class KnownHosts:
         self.file = file
         self._plain: dict[str, list[paramiko.PKey]] = defaultdict(list)
         self._hashed: list[tuple[str, paramiko.PKey]] = []
+        self._revoked: list[paramiko.PKey] = []
         if file.exists():
             for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
                 self._read(line.strip(), number)
 
     def _read(self, line: str, number: int) -> None:
-        # Lines with a marker (@cert-authority, @revoked) vouch for no key by themselves.
-        if not line or line.startswith(("#", "@")):
-            return
-        entry = HostKeyEntry.from_line(line, number)
-        if entry is None or entry.key is None:
-            return
+        if line.startswith("@revoked "):
+            self._revoked += [entry.key for entry in _entries(line.partition(" ")[2], number)]
+        elif line and not line.startswith(("#", "@")):
+            for entry in _entries(line, number):
+                self._add(entry)
+
+    def _add(self, entry: HostKeyEntry) -> None:
         for name in entry.hostnames or ():
             if name.startswith("|1|"):
                 self._hashed.append((name, entry.key))
@@ -48,7 +50,17 @@ class KnownHosts:
     def keys(self, host: str, port: int) -> list[paramiko.PKey]:
         """The keys pinned for a machine."""
         name = host_key_name(host, port)
-        return self._plain.get(name, []) + [key for hashed, key in self._hashed if HostKeys.hash_host(name, hashed) == hashed]
+        found = self._plain.get(name, []) + [key for hashed, key in self._hashed if HostKeys.hash_host(name, hashed) == hashed]
+        return [key for key in found if key not in self._revoked]
+
+
+def _entries(line: str, number: int) -> list[HostKeyEntry]:
+    """The entry of a line; none if it is damaged or of a kind that paramiko does not know, which pins nothing."""
+    try:
+        entry = HostKeyEntry.from_line(line, number)
+    except (paramiko.SSHException, ValueError):
+        return []
+    return [entry] if entry is not None and entry.key is not None else []
 
 
 def signature_types(keys: list[paramiko.PKey], offered: tuple[str, ...]) -> list[str]:
