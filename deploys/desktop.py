@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from ipaddress import IPv4Network
 
 from pyinfra.api.deploy import deploy
-from pyinfra.api.facts import FactBase
-from pyinfra.api.operation import operation
 from pyinfra.context import host
-from pyinfra.operations import files
 
 from deploys.accounts import GROUP, agent_accounts
 from deploys.baseline import baseline
 from deploys.certificate import CERTIFICATE, KEY, server_certificate, signing_request
 from deploys.firewall import firewall
+from deploys.keyboard import LAYOUT_CODES, keyboard
 from deploys.packages import install
+from deploys.reread import reread
 from deploys.service import run
 from deploys.sound import sound
 from deploys.sshd import SshPorts
 from deploys.stage import stage
 from deploys.template import render
+from deploys.text import text_file
 from toolkit.model import Clipboard, Commune, Desktop, Policy
 
 # XFCE piece by piece: the metapackages bring a display manager, a screen saver and an office suite.
 SESSION = (
     "xfce4-session", "xfwm4", "xfce4-panel", "xfdesktop4", "xfce4-settings", "thunar", "xfce4-terminal", "xfce4-notifyd",
     "mousepad", "dbus-user-session", "libpam-systemd", "at-spi2-core", "xdg-user-dirs", "polkitd", "fonts-dejavu-core",
-    "fonts-liberation", "adwaita-icon-theme", "tango-icon-theme", "gnome-themes-extra",
+    "fonts-liberation", "adwaita-icon-theme", "tango-icon-theme", "gnome-themes-extra", "librsvg2-common",
 )  # fmt: skip
 STARTER = "/etc/xrdp/telekit-session"
 SESMAN = "/etc/xrdp/sesman.ini"
-REREAD = "/run/telekit/sesman.reread"
-
-# Windows' codes for keyboard layouts, in which RDP speaks of them.
-LAYOUT_CODES = {"fr": "0x0000040C", "be": "0x0000080C", "ch": "0x0000100C", "ca": "0x00000C0C", "us": "0x00000409"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +40,6 @@ class Source:
 
     address: str
     why: str
-
-
-class SesmanIsCurrent(FactBase[bool]):
-    """Whether the session manager started, or was told to read again, after its configuration was last written."""
-
-    def command(self) -> str:
-        started = "$(systemctl show --timestamp=unix -p ExecMainStartTimestamp --value xrdp-sesman.service 2>/dev/null)"
-        return (
-            f"started={started}; written=$(stat -c %Y {SESMAN} 2>/dev/null || echo 0);"
-            f' [ "${{started#@}}" -gt "$written" ] 2>/dev/null || [ {REREAD} -nt {SESMAN} ] && echo yes; true'
-        )
-
-    def process(self, output: list[str]) -> bool:
-        return "yes" in output
-
-
-@operation()
-def _reread_sessions_policy() -> Generator[str, None, None]:
-    """Have the session manager read its configuration without ending a session, which a restart would on Debian 12."""
-    if not host.get_fact(SesmanIsCurrent):
-        yield f"systemctl kill --signal=HUP --kill-who=main xrdp-sesman.service && mkdir -p /run/telekit && touch {REREAD}"
 
 
 def sources(me: Desktop, commune: Commune) -> tuple[Source, ...]:
@@ -144,24 +118,22 @@ def desktop() -> None:
 
     # xrdp reads its configuration and certificate anew for each connection: a restart would only throw people out.
     server_certificate(me)
-    _put("Write the remote desktop's settings", "/etc/xrdp/xrdp.ini", listener(commune.policy, me.name))
-    _put("Write the sessions' policy", SESMAN, session_policy(commune.policy))
+    text_file("Write the remote desktop's settings", "/etc/xrdp/xrdp.ini", listener(commune.policy, me.name))
+    text_file("Write the sessions' policy", SESMAN, session_policy(commune.policy))
     run(name="Run the remote desktop", unit="xrdp.service")
-    _reread_sessions_policy(name="Apply the sessions' policy")
+    # A restart of the session manager would end sessions on Debian 12.
+    hang_up = "systemctl kill --signal=HUP --kill-who=main xrdp-sesman.service"
+    reread(name="Apply the sessions' policy", unit="xrdp-sesman.service", file=SESMAN, command=hang_up)
 
 
 def _session(policy: Policy) -> None:
     """What an agent's session looks like."""
-    _put("Write the keyboard layout", "/etc/default/keyboard", render("keyboard/keyboard.j2", layout=policy.keyboard))
-    _put("Write the session's start", STARTER, render("xrdp/session.j2"), mode="755")
+    keyboard(policy.keyboard)
+    text_file("Write the session's start", STARTER, render("xrdp/session.j2"), mode="755")
     xfwm4 = "/etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfwm4.xml"
-    _put("Write the window manager's settings", xfwm4, render("xfce/xfwm4.xml.j2"))
-    _put(
+    text_file("Write the window manager's settings", xfwm4, render("xfce/xfwm4.xml.j2"))
+    text_file(
         "Write what agents may do at a distance",
         "/etc/polkit-1/rules.d/50-telekit.rules",
         render("polkit/desktop.rules.j2", group=GROUP),
     )
-
-
-def _put(name: str, dest: str, text: str, mode: str = "644") -> None:
-    files.put(name=name, src=StringIO(text), dest=dest, user="root", group="root", mode=mode)

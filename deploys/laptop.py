@@ -1,0 +1,56 @@
+"""A Debian laptop becomes one that an agent takes home: nothing leaves it but through the tunnel, nothing runs unscanned."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+from pyinfra.context import host
+
+from deploys import wireguard
+from deploys.accounts import agent_accounts
+from deploys.antivirus import antivirus
+from deploys.baseline import baseline
+from deploys.firewall import firewall
+from deploys.keyboard import keyboard
+from deploys.packages import install
+from deploys.portal import portal
+from deploys.remote_desktop import remote_desktop
+from deploys.resolver import resolver
+from deploys.screen_lock import screen_lock
+from deploys.sshd import SshPorts
+from deploys.stage import stage
+from deploys.tunnel import program_accounts, rules, tunnel
+from toolkit.model import Commune, Laptop
+
+
+@deploy("enrol laptop")
+def enrol() -> None:
+    """Make the laptop's own key; its public half is left in the enrolment file."""
+    install(name="Install WireGuard's tools", packages=["wireguard-tools"])
+    wireguard.key_pair(name="Make the tunnel's key")
+
+
+@deploy("laptop")
+def laptop() -> None:
+    """Make it the laptop of its agent: tunnel, antivirus, firewall, locked screen, and one icon to the office."""
+    me: Laptop = host.data.machine
+    commune: Commune = host.data.commune
+    agent = commune.agent_of.get(me.name)
+
+    # What comes from the network comes before the tunnel is the only way to it.
+    baseline()
+    engine = [] if host.get_fact(wireguard.KernelHasWireGuard) else ["wireguard-go"]
+    install(name="Install the tunnel", packages=["nftables", "wireguard-tools", "libpam-systemd", "polkitd", "procps", *engine])
+    remote_desktop(agent, commune)
+    antivirus(commune)
+    agent_accounts([agent] if agent else [])
+    keyboard(commune.policy.keyboard)
+    screen_lock(commune.policy)
+
+    install(name="Install the resolver", packages=["systemd-resolved"])
+    stage("packages are installed")
+    program_accounts(name="Have the accounts that the firewall names")
+    portal(agent, commune)
+    resolver(commune)
+    tunnel(me, commune)
+    ssh_ports = host.get_fact(SshPorts)
+    firewall(rules(me, commune, ssh_ports))

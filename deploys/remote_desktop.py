@@ -1,0 +1,97 @@
+"""The laptop's side of the remote desktop: one icon, one password, the agent's own desktop."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from hashlib import sha256
+
+from pyinfra.api.facts import FactBase
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from deploys.keyboard import LAYOUT_CODES
+from deploys.offered import Offered
+from deploys.packages import install
+from deploys.template import render
+from deploys.text import no_file, text_file
+from toolkit.model import Agent, Clipboard, Commune
+
+LAUNCHERS = "/usr/local/share/applications"
+LAUNCHER = f"{LAUNCHERS}/telekit-bureau.desktop"
+COMMAND = "/usr/local/bin/telekit-bureau"
+ICONS = "/usr/local/lib/telekit/icons"
+AUTOSTART = "/etc/xdg/autostart/telekit-icons.desktop"
+AUTHORITY = "/usr/local/share/ca-certificates/telekit.crt"
+CLIENTS = ("freerdp3-x11", "freerdp2-x11")
+WINDOW = ("python3-gi", "gir1.2-gtk-3.0")
+
+
+class TrustedAuthority(FactBase[str]):
+    """The digest of our authority's certificate as programs find it; empty when they do not."""
+
+    default = str
+
+    def command(self) -> str:
+        return "sha256sum < /etc/ssl/certs/telekit.pem 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> str:
+        return output[0].split()[0] if output else ""
+
+
+@operation()
+def _trust(pem: str | None) -> Generator[str, None, None]:
+    trusted = host.get_fact(TrustedAuthority)
+    if pem is None and trusted:
+        yield "update-ca-certificates --fresh > /dev/null"
+    elif pem is not None and trusted != sha256(pem.encode()).hexdigest():
+        yield "update-ca-certificates > /dev/null"
+
+
+def authority(pem: str | None) -> None:
+    """Have programs trust the commune's authority, and no other of ours."""
+    if pem is None:
+        no_file([AUTHORITY])
+    else:
+        text_file("Write the commune's authority", AUTHORITY, pem)
+    _trust(name="Trust the commune's authority", pem=pem)
+
+
+def launcher(title: str, comment: str, command: str, icon: str, *, remote: bool = False) -> str:
+    """An icon for the menu and the agent's desktop."""
+    return render("remote-desktop/launcher.desktop.j2", title=title, comment=comment, command=command, icon=icon, remote=remote)
+
+
+def client(agent: Agent, commune: Commune) -> str:
+    """The program behind the agent's icon."""
+    policy = commune.policy
+    return render(
+        "remote-desktop/telekit-bureau.py.j2",
+        host=f"{agent.desktop}.{commune.domain}",
+        user=agent.identifier,
+        title="Mon bureau à la mairie",
+        contact=f"Informatique : {commune.contact}" if commune.contact else "",
+        layout_code=LAYOUT_CODES.get(policy.keyboard, ""),
+        clipboard=policy.clipboard is not Clipboard.NONE,
+        drives=policy.drives,
+    )
+
+
+def client_packages() -> list[str]:
+    """FreeRDP of this Debian, and what its password window is made of."""
+    return [*host.get_fact(Offered, packages=CLIENTS)[:1], *WINDOW]
+
+
+def remote_desktop(agent: Agent | None, commune: Commune) -> None:
+    """Have the agent's desktop one click away."""
+    install(name="Install the remote desktop's client", packages=client_packages())
+    authority(commune.authority)
+    icons = render("remote-desktop/icons.sh.j2", launchers=LAUNCHERS)
+    text_file("Write the icons' script", ICONS, icons, mode="755")
+    text_file("Have icons put on the desktop at login", AUTOSTART, render("remote-desktop/icons.desktop.j2", script=ICONS))
+    if agent is None or agent.desktop is None:
+        no_file([LAUNCHER, COMMAND])
+        return
+    text_file("Write the remote desktop's command", COMMAND, client(agent, commune), mode="755")
+    comment = "Ouvrir son poste de travail, avec ses applications, par la connexion protégée de la mairie"
+    icon = launcher("Mon bureau à la mairie", comment, COMMAND, "preferences-desktop-remote-desktop", remote=True)
+    text_file("Write the remote desktop's icon", LAUNCHER, icon)
