@@ -77,6 +77,8 @@ def _rules(commune: Commune, number: int) -> Iterable[Rule]:
     """Each access of this version of IP once: two applications may share a server and a port."""
     seen = set()
     for access in commune.accesses:
+        if access.address is None:
+            continue
         source = _address(access.laptop, number)
         key = (source, access.address, access.protocol, access.port)
         if source and access.address.version == number and key not in seen:

@@ -44,7 +44,7 @@ class Ledger:
         Addresses outside the tunnel (it was changed in the inventory) are given anew.
         """
         names = {laptop.name for laptop in commune.laptops}
-        machines = {machine.name for machine in commune.machines}
+        machines = {machine.name for machine in (*commune.machines, *commune.laptops)}
         left = tuple((name, self.leases[name]) for name in sorted(self.leases) if name not in names)
         desk = _Desk(commune.network, self.leases, (*self.retired, *left), names)
         leases = {laptop.name: desk.lease(laptop.name) for laptop in commune.laptops}

@@ -6,8 +6,9 @@ Every default of the inventory format stands here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -62,6 +63,22 @@ class Clipboard(StrEnum):
     NONE = "none"
 
 
+class System(StrEnum):
+    """What a device runs. telekit logs into Debian alone; the others receive a kit."""
+
+    DEBIAN = "debian"
+    WINDOWS = "windows"
+    PHONE = "phone"
+
+
+class SecondFactor(StrEnum):
+    """Whether a remote desktop asks for a code beside the password; optional: from those who enrolled."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class SshAddress:
     """Where sshd of a machine answers."""
@@ -108,7 +125,10 @@ class LocalNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the town hall decides once for every machine; times of day are local to `timezone`."""
+    """What the town hall decides once for every machine; times of day are local to `timezone`.
+
+    kit_days: how long a kit waits for its first handshake. ending_soon_days: from when on `status` tells of an end.
+    """
 
     timezone: str = "Europe/Paris"
     locale: str = "fr_FR.UTF-8"
@@ -122,6 +142,8 @@ class Policy:
     idle_minutes: int = 0
     disconnected_minutes: int = 480
     portal_minutes: int = 15
+    kit_days: int = 7
+    ending_soon_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +159,30 @@ class Antivirus:
     official: bool = True
     max_age_days: int = 3
     scan: str = "Wed 12:30"
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The LDAP or Active Directory server that agents are imported from, and which attribute says what.
+
+    url: ldap:// or ldaps://; ldap:// is encrypted by StartTLS. bind: who asks (a DN, or name@domain); None: anonymously.
+    filter: which people telework. expires: attribute with the last day, in Active Directory's or LDAP's notation.
+    ca: file of the certificate authority, beside commune.toml or absolute; None: those of this computer.
+    profile: attribute of which `profiles` turns a value into a profile; of a group's DN, its CN is enough.
+    """
+
+    url: str
+    base: str
+    bind: str | None = None
+    filter: str = "(objectClass=person)"
+    ca: str | None = None
+    identifier: str = "sAMAccountName"
+    last_name: str = "sn"
+    first_name: str = "givenName"
+    service: str = "department"
+    expires: str = "accountExpires"
+    profile: str = "memberOf"
+    profiles: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +221,7 @@ class Desktop:
 
 @dataclass(frozen=True, slots=True)
 class Laptop:
-    """A Debian laptop of the town hall. Tunnel addresses and public key come from the ledger.
+    """A device that an agent carries, mostly a laptop. Tunnel addresses and public key come from the ledger.
 
     ssh: where it answers on the bench; None: only through the tunnel, at `tunnel_address`.
     """
@@ -186,8 +232,14 @@ class Laptop:
     tunnel_address: IPv4Address | None = None
     tunnel_address6: IPv6Address | None = None
     public_key: str | None = None
+    system: System = System.DEBIAN
 
     role = Role.LAPTOP
+
+    @property
+    def managed(self) -> bool:
+        """Whether telekit logs into it."""
+        return self.system is System.DEBIAN
 
 
 Machine = Gateway | Desktop | Laptop
@@ -195,13 +247,23 @@ Machine = Gateway | Desktop | Laptop
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A business application: the address and ports that a profile's agents may reach."""
+    """A business application: where it is, and the ports that a profile's agents may reach.
+
+    It has either an address, or a host: a DNS name that the gateway resolves and follows.
+    """
 
     key: str
     title: str
-    address: Address
+    address: Address | None = None
     tcp: tuple[int, ...] = ()
     udp: tuple[int, ...] = ()
+    host: str | None = None
+    owner: str = ""
+
+    @property
+    def place(self) -> str:
+        """The address or the DNS name, as people write it."""
+        return str(self.address) if self.address else self.host or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +272,33 @@ class Profile:
 
     name: str
     applications: tuple[str, ...] = ()
+    second_factor: SecondFactor = SecondFactor.OFF
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An application that one agent reaches beside the profile, until a day (included), for a reason."""
+
+    agent: str
+    application: str
+    until: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An application that an agent may reach; extra: why, when it is not the profile."""
+
+    application: Application
+    extra: Extra | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A municipal employee who teleworks, from `starts` to `ends` (both included; None: no limit)."""
+    """A municipal employee who teleworks, from `starts` to `ends` (both included; None: no limit).
+
+    suspended: the first day without access, until somebody resumes it.
+    """
 
     identifier: str
     last_name: str
@@ -225,13 +309,21 @@ class Agent:
     desktop: str | None = None
     starts: date | None = None
     ends: date | None = None
+    suspended: date | None = None
 
     @property
     def full_name(self) -> str:
         return f"{self.first_name} {self.last_name}"
 
+    @property
+    def last_day(self) -> date | None:
+        """The last day with access as things are written; None: no end."""
+        before = self.suspended - timedelta(days=1) if self.suspended else None
+        days = [day for day in (self.ends, before) if day]
+        return min(days) if days else None
+
     def active(self, today: date) -> bool:
-        return (self.starts is None or self.starts <= today) and (self.ends is None or today <= self.ends)
+        return (self.starts is None or self.starts <= today) and (self.last_day is None or today <= self.last_day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +336,18 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One permission on the gateway: from a laptop's tunnel address to a server's port, and why."""
+    """One permission on the gateway: from a laptop's tunnel address to a server's port, and why.
+
+    address: None where the server is known by its DNS name, `host`. until: the last day of it, None: no end.
+    """
 
     laptop: Laptop
-    address: Address
+    address: Address | None
     protocol: str
     port: int
     reason: str
+    host: str | None = None
+    until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -272,9 +369,11 @@ class Commune:
     applications: tuple[Application, ...] = ()
     profiles: tuple[Profile, ...] = ()
     agents: tuple[Agent, ...] = ()
+    extras: tuple[Extra, ...] = ()
     operators: tuple[Operator, ...] = ()
     policy: Policy = field(default_factory=Policy)
     antivirus: Antivirus = field(default_factory=Antivirus)
+    directory: Directory | None = None
     admin_user: str = "telekit"
     contact: str = ""
     authority: str | None = None
@@ -287,7 +386,8 @@ class Commune:
 
     @property
     def machines(self) -> tuple[Machine, ...]:
-        return (*self.gateways, *self.desktops, *self.laptops)
+        """The machines that telekit logs into."""
+        return (*self.gateways, *self.desktops, *(laptop for laptop in self.laptops if laptop.managed))
 
     @cached_property
     def active_agents(self) -> tuple[Agent, ...]:
@@ -336,23 +436,41 @@ class Commune:
     def profile_named(self) -> dict[str, Profile]:
         return {p.name: p for p in self.profiles}
 
+    @cached_property
+    def _extras_of(self) -> dict[str, tuple[Extra, ...]]:
+        found: dict[str, list[Extra]] = {}
+        for extra in sorted(self.extras, key=lambda extra: extra.until):
+            if extra.until >= self.today:
+                found.setdefault(extra.agent, []).append(extra)
+        return {identifier: tuple(extras) for identifier, extras in found.items()}
+
+    def grants_of(self, agent: Agent) -> tuple[Grant, ...]:
+        """What the profile grants, then the extras of today; an application once, by what lasts longest."""
+        keys = self.profile_named[agent.profile].applications
+        found = {key: Grant(self.application_keyed[key]) for key in keys}
+        for extra in self._extras_of.get(agent.identifier, ()):
+            if extra.application not in keys:
+                found[extra.application] = Grant(self.application_keyed[extra.application], extra)
+        return tuple(found.values())
+
     def applications_of(self, agent: Agent) -> tuple[Application, ...]:
-        return tuple(self.application_keyed[key] for key in self.profile_named[agent.profile].applications)
+        return tuple(grant.application for grant in self.grants_of(agent))
 
     @cached_property
     def accesses(self) -> tuple[Access, ...]:
-        """Every allowed (laptop, address, protocol, port): applications of the profile, and RDP to the agent's desktop."""
+        """Every allowed (laptop, server, protocol, port): applications of profile and extras, and RDP to the agent's desktop."""
         return tuple(access for laptop in self.peers for access in self._accesses_of(laptop))
 
-    def _accesses_of(self, laptop: Laptop) -> list[Access]:
+    def _accesses_of(self, laptop: Laptop) -> Iterator[Access]:
         agent = self.agent_of[laptop.name]
-        found = []
-        for app in self.applications_of(agent):
-            found += [Access(laptop, app.address, "tcp", port, app.title) for port in app.tcp]
-            found += [Access(laptop, app.address, "udp", port, app.title) for port in app.udp]
+        for grant in self.grants_of(agent):
+            app, until = grant.application, _earlier(agent.last_day, grant.extra.until if grant.extra else None)
+            for protocol, ports in (("tcp", app.tcp), ("udp", app.udp)):
+                for port in ports:
+                    yield Access(laptop, app.address, protocol, port, app.title, app.host, until)
         if agent.desktop:
-            found.append(Access(laptop, self.desktop_named[agent.desktop].address, "tcp", RDP_PORT, agent.desktop))
-        return found
+            address = self.desktop_named[agent.desktop].address
+            yield Access(laptop, address, "tcp", RDP_PORT, agent.desktop, until=agent.last_day)
 
     def gateway_address(self) -> IPv4Address:
         """The gateway's own address inside the tunnel: the first of the network; resolver and time server of the laptops."""
@@ -360,6 +478,10 @@ class Commune:
 
     def gateway_address6(self) -> IPv6Address | None:
         return self.network.tunnel6[1] if self.network.tunnel6 else None
+
+
+def _earlier(one: date | None, other: date | None) -> date | None:
+    return min(one, other) if one and other else one or other
 
 
 RDP_PORT = 3389

@@ -13,12 +13,14 @@ from toolkit.model import (
     Commune,
     Desktop,
     Endpoint,
+    Extra,
     Gateway,
     Laptop,
     LocalNetwork,
     Profile,
     Secret,
     SshAddress,
+    System,
 )
 
 TODAY = date(2026, 11, 25)
@@ -75,3 +77,40 @@ def test_a_secret_never_shows_itself() -> None:
     secret = Secret("valeur")
     assert "valeur" not in f"{secret} {secret!r} {[secret]} {secret:}"
     assert secret.reveal() == "valeur"
+
+
+def with_extras(*extras: Extra) -> Commune:
+    applications = (*town().applications, Application("plan", "Cadastre", host="cadastre.essai.example", tcp=(443,)))
+    return replace(town(), applications=applications, extras=extras)
+
+
+def test_an_extra_is_reached_until_its_last_day_and_says_so() -> None:
+    commune = with_extras(Extra("a.un", "plan", TODAY, "Remplacement"), Extra("c.trois", "plan", TODAY, "Autre"))
+    access = next(a for a in commune.accesses if a.reason == "Cadastre")
+    assert (access.laptop.name, access.address, access.host, access.until) == (
+        "portable-1",
+        None,
+        "cadastre.essai.example",
+        TODAY,
+    )
+    assert [a.key for a in commune.applications_of(commune.agents[0])] == ["paie", "plan"]
+    assert len(replace(commune, today=date(2026, 11, 26)).applications_of(commune.agents[0])) == 1
+
+
+def test_the_longest_of_two_extras_counts_and_a_profile_needs_none() -> None:
+    later = Extra("a.un", "plan", date(2027, 1, 1), "B")
+    commune = with_extras(later, Extra("a.un", "plan", TODAY, "A"), Extra("a.un", "paie", TODAY, "C"))
+    assert [grant.extra for grant in commune.grants_of(commune.agents[0])] == [None, later]
+
+
+def test_an_access_ends_with_the_agent_or_the_extra_whichever_is_first() -> None:
+    commune = with_extras(Extra("a.un", "plan", date(2027, 1, 1), "B"))
+    agent = replace(commune.agents[0], ends=date(2026, 12, 31))
+    assert {a.until for a in replace(commune, agents=(agent,)).accesses} == {date(2026, 12, 31)}
+
+
+def test_telekit_logs_into_debian_alone_and_lets_every_device_in() -> None:
+    windows = replace(town().laptops[0], system=System.WINDOWS)
+    commune = replace(town(), laptops=(windows, *town().laptops[1:]))
+    assert windows not in commune.machines
+    assert commune.peers == (windows,)

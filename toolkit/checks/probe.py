@@ -55,8 +55,9 @@ class Answer:
         return f"{self.state}, it said {self.said!r}" if self.said else self.state
 
 
-def door_of(access: Access) -> Door:
-    return Door(access.protocol, access.address, access.port)
+def door_of(access: Access) -> Door | None:
+    """None: the server is known by its name alone."""
+    return Door(access.protocol, access.address, access.port) if access.address else None
 
 
 def knock(subject: Subject, doors: Iterable[Door]) -> dict[Door, Answer]:
@@ -88,6 +89,7 @@ def application_doors(commune: Commune) -> list[Door]:
     return [
         Door(protocol, app.address, port)
         for app in commune.applications
+        if app.address
         for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
         for port in ports
     ]
@@ -99,7 +101,8 @@ def desktop_doors(commune: Commune) -> list[Door]:
 
 
 def granted(commune: Commune, laptop: Laptop) -> set[Door]:
-    return {door_of(access) for access in commune.accesses if access.laptop.name == laptop.name}
+    doors = (door_of(access) for access in commune.accesses if access.laptop.name == laptop.name)
+    return {door for door in doors if door}
 
 
 def from_laptop(subject: Subject) -> dict[Door, Answer]:

@@ -24,14 +24,15 @@ def _doors_of(application: Application) -> list[Door]:
         Door(protocol, application.address, port)
         for protocol, ports in (("tcp", application.tcp), ("udp", application.udp))
         for port in ports
+        if application.address
     ]
 
 
 def _applications(subject: Subject, *, allowed: bool) -> Sequence[Case]:
-    """The applications of the agent's profile, or all the others."""
+    """The applications that the agent may reach, or all the others; not those that are known by their name alone."""
     agent = subject.commune.agent_of.get(subject.name)
-    keys = subject.commune.profile_named[agent.profile].applications if agent else ()
-    return [Case(a.key, a.title, a) for a in subject.commune.applications if (a.key in keys) is allowed]
+    reached = subject.commune.applications_of(agent) if agent else ()
+    return [Case(a.key, a.title, a) for a in subject.commune.applications if a.address and (a in reached) is allowed]
 
 
 @check(

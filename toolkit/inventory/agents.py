@@ -12,7 +12,7 @@ from datetime import date
 
 from toolkit.inventory.habits import account
 from toolkit.inventory.problems import Problems, Refused, guess, listed, shown
-from toolkit.inventory.values import Parser, text
+from toolkit.inventory.values import Parser, day, text
 from toolkit.model import Agent
 
 # Agent's field → the headers by which it is known, compared without case, accents, hyphens and underscores.
@@ -26,6 +26,7 @@ COLUMNS = {
     "desktop": ("poste", "poste de travail", "desktop"),
     "starts": ("du", "début", "date de début", "from", "start", "starts", "start date"),
     "ends": ("au", "fin", "date de fin", "to", "until", "end", "ends", "end date"),
+    "suspended": ("suspendu", "suspension", "suspended"),
 }
 # Cells that no line may leave empty, and columns that must be there.
 NEEDED = ("identifier", "last_name", "first_name", "profile")
@@ -33,7 +34,6 @@ REQUIRED = (*NEEDED, "laptop")
 HEADER = "identifiant;nom;prénom;service;profil;portable;poste;du;au"
 DELIMITERS = ";,\t"
 SPACES_AFTER_QUOTE = re.compile(r'"\s+(?=[;,\t]|$)')
-DATES = "as 2026-01-31 or 31/01/2026 (day/month/year)"
 
 
 @dataclass(frozen=True)
@@ -144,23 +144,6 @@ def _fields(number: int, cells: dict[str, str], problems: Problems) -> Iterator[
             problems.error(number, f"{COLUMNS[field][0]}: {refused.what}", refused.hint)
 
 
-def day(value: object) -> date:
-    """A date, ISO or French."""
-    written = text(value)
-    iso = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", written, re.ASCII)
-    french = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", written, re.ASCII)
-    if iso:
-        year, month, number = int(iso[1]), int(iso[2]), int(iso[3])
-    elif french:
-        year, month, number = int(french[3]), int(french[2]), int(french[1])
-    else:
-        raise Refused(f"{shown(written)} is not a date", f"write it {DATES}")
-    try:
-        return date(year, month, number)
-    except ValueError:
-        raise Refused(f"{shown(written)} is not in the calendar", f"write it {DATES}") from None
-
-
 def person(value: object) -> str:
     """A part of somebody's name, as the list of accounts can hold it."""
     name = text(value)
@@ -175,6 +158,7 @@ PARSERS: dict[str, Parser[object]] = {
     "first_name": person,
     "starts": day,
     "ends": day,
+    "suspended": day,
 }
 
 

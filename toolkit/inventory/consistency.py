@@ -28,7 +28,10 @@ class Checks:
         self._one_gateway()
         self._nothing_twice()
         self._applications_of_profiles()
+        self._extras()
+        self._directory()
         self._antivirus()
+        self._devices()
         self._agents()
         self._shared_laptops()
         self._owners()
@@ -60,7 +63,7 @@ class Checks:
         seats = ((str(m.address), path) for m, path in machines if not isinstance(m, Laptop) and m.address)
         taken = self._unique("address", "address", seats)
         for placed in self.draft.applications:
-            machine = taken.get(str(placed.item.address))
+            machine = taken.get(str(placed.item.address)) if placed.item.address else None
             if machine:
                 what = f"{shown(str(placed.item.address))} is already the address of a machine, on {self._place(machine)}"
                 self._error((*placed.path, "address"), what, "an application answers at an address of its own")
@@ -97,6 +100,37 @@ class Checks:
         raw = section.get(path[1]) if isinstance(section, dict) else None
         return isinstance(raw, dict) and bool(raw.get("tcp") or raw.get("udp"))
 
+    def _extras(self) -> None:
+        """Extras name an application; one that gives nothing is told and not refused, since agents.csv may change before it."""
+        known = self.draft.declared.get("application", set())
+        identifiers = {row.agent.identifier for row in self.rows}
+        for placed in self.draft.extras:
+            extra = placed.item
+            if extra.application not in known:
+                what = f"extra of {extra.agent}: there is no application {shown(extra.application)}"
+                hint = guess(extra.application, known) or f"write a section [application.{extra.application}]"
+                self._error((*placed.path, "application"), what, hint)
+            if extra.agent not in identifiers:
+                what = f"extra: agent {shown(extra.agent)} is not in agents.csv"
+                self._warn((*placed.path, "agent"), what, guess(extra.agent, identifiers) or "remove the section")
+            if extra.until < self.today:
+                what = f"extra of {extra.agent}: its end {extra.until} is past, so it gives nothing"
+                self._warn((*placed.path, "until"), what, "remove the section")
+
+    def _directory(self) -> None:
+        known = self.draft.declared.get("profile", set())
+        for word, profile in self.draft.directory.profiles.items() if self.draft.directory else ():
+            if profile not in known:
+                what = f"{shown(word)}: there is no profile {shown(profile)}"
+                self._error(("directory", "profiles", word), what, guess(profile, known) or f"there are {listed(sorted(known))}")
+
+    def _devices(self) -> None:
+        for placed in self.draft.laptops:
+            device = placed.item
+            if not device.managed and device.ssh:
+                what = f"`ssh` is not used: telekit logs into no {device.system} device"
+                self._warn((*placed.path, "ssh"), what, "remove it, or remove `system`")
+
     def _antivirus(self) -> None:
         antivirus = self.draft.antivirus
         if not antivirus.official and not antivirus.databases:
@@ -116,6 +150,9 @@ class Checks:
             if agent.ends and agent.ends < self.today and (agent.starts is None or agent.starts <= agent.ends):
                 what = f"{agent.identifier}: the end {agent.ends} is past, so there is no access"
                 self.csv.warn(row.line, what, "remove the line when the laptop is back")
+            elif agent.suspended and agent.suspended <= self.today:
+                what = f"{agent.identifier}: suspended since {agent.suspended}, so there is no access"
+                self.csv.warn(row.line, what, f"telekit agent resume {agent.identifier}")
         self._named_by_agents("profile", lambda agent: agent.profile)
         self._named_by_agents("laptop", lambda agent: agent.laptop)
         self._named_by_agents("desktop", lambda agent: agent.desktop)

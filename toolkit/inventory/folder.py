@@ -72,10 +72,12 @@ def _commune(folder: Path, draft: Draft, people: tuple[Agent, ...], keys: tuple[
         laptops=tuple(placed.item for placed in draft.laptops),
         applications=tuple(placed.item for placed in draft.applications),
         profiles=tuple(placed.item for placed in draft.profiles),
+        extras=tuple(placed.item for placed in draft.extras),
         agents=tuple(_seated(agent, owned) for agent in people),
         operators=keys,
         policy=draft.policy,
         antivirus=draft.antivirus,
+        directory=draft.directory,
         today=today,
         **draft.commune,  # type: ignore[arg-type]
     )

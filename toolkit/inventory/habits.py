@@ -23,6 +23,8 @@ CALENDAR = re.compile(
 URL = re.compile(
     r"https?://[A-Za-z0-9.\-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/+\-]*)?|https?://\[[0-9A-Fa-f:]+\](?::[0-9]{1,5})?(?:/\S*)?"
 )
+DIRECTORY = re.compile(r"ldaps?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?")
+ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 ACCOUNT = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 
 # Accounts that Debian and the packages of the three roles bring: nobody's identifier.
@@ -108,3 +110,19 @@ def url(value: object) -> str:
     if not URL.fullmatch(written):
         raise Refused(f"{shown(written)} is not an http or https address", 'for example "https://clamav.mairie.example/mirror"')
     return written
+
+
+def directory(value: object) -> str:
+    """Where an LDAP server answers."""
+    written = text(value)
+    if not DIRECTORY.fullmatch(written):
+        raise Refused(f"{shown(written)} is not the address of a directory", 'for example "ldaps://ad.mairie.example"')
+    return written.removesuffix("/")
+
+
+def attribute(value: object) -> str:
+    """The name of an attribute of a directory's entries."""
+    name = text(value)
+    if not ATTRIBUTE.fullmatch(name):
+        raise Refused(f"{shown(name)} is not the name of an attribute", "for example department")
+    return name

@@ -118,7 +118,7 @@ class NetworkChecks:
     def _written(self) -> Iterator[tuple[Path, Address]]:
         yield from ((p.path, p.item.address) for p in self.draft.gateways if p.item.address)
         yield from ((p.path, p.item.address) for p in self.draft.desktops)
-        yield from ((p.path, p.item.address) for p in self.draft.applications)
+        yield from ((p.path, p.item.address) for p in self.draft.applications if p.item.address)
 
 
 def _overlap(one: Network, other: Network) -> bool:

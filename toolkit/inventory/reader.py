@@ -15,7 +15,9 @@ from toolkit.model import (
     Antivirus,
     Application,
     Desktop,
+    Directory,
     Endpoint,
+    Extra,
     Gateway,
     Laptop,
     LocalNetwork,
@@ -39,7 +41,13 @@ FRENCH = {
     "adresse": "address",
     "proprietaire": "owner",
     "titre": "title",
+    "systeme": "system",
+    "hote": "host",
+    "motif": "reason",
+    "annuaire": "directory",
 }
+# Sections that may be absent, though they have required keys.
+OPTIONAL = {"directory"}
 LIKELY = FRENCH | {f"{name}s": name for name in SECTIONS} | {f"{word}s": name for word, name in FRENCH.items()}
 
 
@@ -75,11 +83,13 @@ class Draft:
     network: LocalNetwork | None = None
     policy: Policy = field(default_factory=Policy)
     antivirus: Antivirus = field(default_factory=Antivirus)
+    directory: Directory | None = None
     gateways: list[Placed[Gateway]] = field(default_factory=list)
     desktops: list[Placed[Desktop]] = field(default_factory=list)
     laptops: list[Placed[Laptop]] = field(default_factory=list)
     applications: list[Placed[Application]] = field(default_factory=list)
     profiles: list[Placed[Profile]] = field(default_factory=list)
+    extras: list[Placed[Extra]] = field(default_factory=list)
     declared: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -97,8 +107,9 @@ class Reader:
         draft.gateways = self._placed(self._with_ssh(self._array("gateway", draft)), gateway)
         draft.desktops = self._placed(self._array("desktop", draft), desktop)
         draft.laptops = self._placed(self._array("laptop", draft), Laptop)
-        draft.applications = self._placed(self._named("application", "key", draft), Application)
+        draft.applications = self._placed(self._with_place(self._named("application", "key", draft)), Application)
         draft.profiles = self._placed(self._named("profile", "name", draft), Profile)
+        draft.extras = self._placed(self._array("extra", draft), Extra)
         return draft
 
     def _tables(self, draft: Draft) -> None:
@@ -106,14 +117,16 @@ class Reader:
         draft.commune = read["commune"].values if read["commune"].whole else {}
         network = read["network"].make(LocalNetwork)
         policy, antivirus = read["policy"].make(Policy), read["antivirus"].make(Antivirus)
+        directory = read["directory"].make(Directory) if "directory" in self.document.values else None
         draft.network = network.item if network else None
         draft.policy = policy.item if policy else Policy()
         draft.antivirus = antivirus.item if antivirus else Antivirus()
+        draft.directory = directory.item if directory else None
 
     def _table(self, name: str) -> Entry:
         section = TABLES[name]
         raw = self.document.values.get(name)
-        if raw is None and section.required and not self._plural_of(name):
+        if raw is None and section.required and name not in OPTIONAL and not self._plural_of(name):
             self.problems.error(0, f"the section [{name}] is missing", f"it holds {listed(section.required)}")
         if raw is None:
             return Entry((name,), {}, whole=not section.required)
@@ -151,6 +164,18 @@ class Reader:
             elif not entry.refused & {"ssh", "address"}:
                 self._error(entry.path, "`ssh` is missing in [[gateway]]", 'where sshd answers: ssh = "10.94.0.1"')
 
+    def _with_place(self, applications: Iterator[Entry]) -> Iterator[Entry]:
+        """The applications that are at one place: an address or a host."""
+        for entry in applications:
+            if {"address", "host"} <= set(entry.values):
+                what = f"`address` and `host` are both there in {written(entry.path)}"
+                self._error((*entry.path, "host"), what, "keep one of the two; a `host` is followed when its address changes")
+            elif {"address", "host"} & set(entry.values):
+                yield entry
+            elif not entry.refused & {"address", "host"}:
+                hint = 'where it is: address = "10.94.1.15", or its name: host = "finances.mairie.example"'
+                self._error(entry.path, f"`address` is missing in {written(entry.path)}", hint)
+
     def _named(self, name: str, key: str, draft: Draft) -> Iterator[Entry]:
         declared = draft.declared.setdefault(name, set())
         raw = self.document.values.get(name, {})
@@ -167,7 +192,7 @@ class Reader:
                 continue
             entry = self._entry(item, NAMED[name], path)
             label = self._value(host_label, word, path)
-            yield Entry(path, {key: label} | entry.values, entry.whole and label is not None)
+            yield Entry(path, {key: label} | entry.values, entry.whole and label is not None, entry.refused)
 
     def _entry(self, raw: dict[str, object], section: Section, path: Path) -> Entry:
         self._refuse_unknown(raw, section.keys, path)

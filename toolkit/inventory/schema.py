@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from toolkit.inventory import habits, values
 from toolkit.inventory.values import Parser, host_label, integer, many
-from toolkit.model import Clipboard, Mode
+from toolkit.model import Clipboard, Mode, SecondFactor, System
 
 CIDR = '["10.94.0.0/20"]'
 
@@ -65,7 +65,27 @@ POLICY = Section(
         "idle_minutes": integer(0, 1440, "minutes, 0 for never"),
         "disconnected_minutes": integer(0, 10080, "minutes, 0 for never"),
         "portal_minutes": integer(1, 60, "minutes"),
+        "kit_days": integer(1, 90, "days"),
+        "ending_soon_days": integer(1, 365, "days"),
     }
+)
+
+DIRECTORY = Section(
+    {
+        "url": habits.directory,
+        "base": values.text,
+        "bind": values.text,
+        "filter": values.text,
+        "ca": values.text,
+        "identifier": habits.attribute,
+        "last_name": habits.attribute,
+        "first_name": habits.attribute,
+        "service": habits.attribute,
+        "expires": habits.attribute,
+        "profile": habits.attribute,
+        "profiles": values.mapping(host_label, '[directory.profiles] with lines such as "Finances" = "comptable"'),
+    },
+    required={"url": 'url = "ldaps://ad.mairie.example"', "base": 'base = "DC=mairie,DC=example"'},
 )
 
 ANTIVIRUS = Section(
@@ -103,6 +123,7 @@ DESKTOP = Section(
 LAPTOP = Section(
     {
         "name": host_label,
+        "system": values.choice(System),
         "ssh": values.ssh,
         "mac": values.mac,
     },
@@ -113,21 +134,39 @@ APPLICATION = Section(
     {
         "title": values.text,
         "address": values.address,
+        "host": values.domain,
+        "owner": values.text,
         "tcp": many(values.port, "[443]"),
         "udp": many(values.port, "[53]"),
     },
-    required={"title": 'title = "Gestion financière"', "address": 'address = "10.94.1.15"'},
+    required={"title": 'title = "Gestion financière"'},
 )
 
 PROFILE = Section(
     {
         "applications": many(host_label, '["finances", "messagerie"]'),
+        "second_factor": values.choice(SecondFactor),
     }
 )
 
+EXTRA = Section(
+    {
+        "agent": values.text,
+        "application": host_label,
+        "until": values.day,
+        "reason": values.text,
+    },
+    required={
+        "agent": 'agent = "m.durand"',
+        "application": 'application = "finances"',
+        "until": "the last day of it: until = 2026-12-31",
+        "reason": 'why, for the yearly review: reason = "Remplace k.benali"',
+    },
+)
+
 # The shapes of the top of the file: [x], [[x]] and [x.name].
-TABLES = {"commune": COMMUNE, "network": NETWORK, "policy": POLICY, "antivirus": ANTIVIRUS}
-ARRAYS = {"gateway": GATEWAY, "desktop": DESKTOP, "laptop": LAPTOP}
+TABLES = {"commune": COMMUNE, "network": NETWORK, "policy": POLICY, "antivirus": ANTIVIRUS, "directory": DIRECTORY}
+ARRAYS = {"gateway": GATEWAY, "desktop": DESKTOP, "laptop": LAPTOP, "extra": EXTRA}
 NAMED = {"application": APPLICATION, "profile": PROFILE}
 SECTIONS = TABLES | ARRAYS | NAMED
 

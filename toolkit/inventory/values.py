@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from datetime import date, datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeVar
@@ -19,6 +20,7 @@ Parser = Callable[[object], T]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ZONE_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?")
 SPACES = re.compile(r"[\s\u00a0\u202f]+")
+DATES = "as 2026-01-31 or 31/01/2026 (day/month/year)"
 KINDS = {bool: "true or false", int: "a whole number", float: "a decimal number", str: "text", list: "a list", dict: "a section"}
 
 
@@ -110,6 +112,36 @@ def choice(choices: type[Choice]) -> Parser[Choice]:
             raise Refused(f"{shown(word)} is not one of {words}", guess(word, choices)) from None
 
     return parse
+
+
+def day(value: object) -> date:
+    """A date, ISO or French, or TOML's own."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    written = text(value)
+    iso = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", written, re.ASCII)
+    french = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", written, re.ASCII)
+    if iso:
+        year, month, number = int(iso[1]), int(iso[2]), int(iso[3])
+    elif french:
+        year, month, number = int(french[3]), int(french[2]), int(french[1])
+    else:
+        raise Refused(f"{shown(written)} is not a date", f"write it {DATES}")
+    try:
+        return date(year, month, number)
+    except ValueError:
+        raise Refused(f"{shown(written)} is not in the calendar", f"write it {DATES}") from None
+
+
+def mapping(parse: Parser[T], example: str) -> Parser[dict[str, T]]:
+    """What people write → what it means."""
+
+    def parse_all(value: object) -> dict[str, T]:
+        if not isinstance(value, dict):
+            raise Refused(f"expected a section, found {kind(value)}", f"for example {example}")
+        return {text(word): parse(item) for word, item in value.items()}
+
+    return parse_all
 
 
 def plain(value: str) -> str:

@@ -172,7 +172,7 @@ class Plan:
     def hosts(self) -> tuple[Host, ...]:
         """Routers, servers and vantage points around the machines."""
         network = self.commune.network
-        applications = tuple(dict.fromkeys(self.lan(a.address) for a in self.commune.applications))
+        applications = tuple(dict.fromkeys(self.lan(a.address) for a in self.commune.applications if a.address))
         servers = Card("lan0", "lan", (self.lan(self.dns), *applications), self.town_router)
         back = f"{network.tunnel} via {self.gateway_lan}"
         return (
@@ -194,6 +194,7 @@ class Plan:
         return tuple(
             Service(app.key, str(app.address), protocol, port)
             for app in self.commune.applications
+            if app.address
             for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
             for port in ports
         )
@@ -209,7 +210,7 @@ class Plan:
     def internal_names(self) -> dict[str, str]:
         """What only the town hall's DNS answers, beside the public names of its own zone."""
         domain = self.commune.domain
-        names = {f"{app.key}.{domain}": str(app.address) for app in self.commune.applications}
+        names = {f"{app.key}.{domain}": str(app.address) for app in self.commune.applications if app.address}
         names |= {f"{desktop.name}.{domain}": str(desktop.address) for desktop in self.commune.desktops}
         names[f"{self.commune.gateway.name}.{domain}"] = self.gateway_lan
         return names

@@ -13,7 +13,7 @@ import pytest
 
 from toolkit.errors import UsageError
 from toolkit.inventory import find, load, slugs
-from toolkit.model import Antivirus, Clipboard, Endpoint, Mode, Policy, SshAddress
+from toolkit.model import Antivirus, Clipboard, Endpoint, Extra, Mode, Policy, SecondFactor, SshAddress, System
 
 ENGLISH = """\
 identifier,last name,first name,department,profile,laptop,desktop,from,to
@@ -241,3 +241,64 @@ def test_spaces_of_any_kind_count_as_one(town: Any) -> None:
 def test_a_list_without_agents_is_warned_of(town: Any) -> None:
     loaded = town.load(agents=town.agents.split("\n")[0] + "\n")
     assert "agents.csv: names no agent: nobody has access" in town.shown(loaded.warnings)
+
+
+PEOPLE = """
+[application.paie]
+title = "Paie"
+host  = "Paie.Essai.example."
+owner = "DRH"
+tcp   = [443]
+
+[[extra]]
+agent       = "k.benali"
+application = "finances"
+until       = 2026-12-31
+reason      = "Clôture des comptes"
+
+[[extra]]
+agent       = "parti"
+application = "paie"
+until       = "24/11/2026"
+reason      = "Remplacement"
+
+[directory]
+url  = "ldaps://ad.essai.example:636/"
+base = "DC=essai,DC=example"
+
+[directory.profiles]
+"GG-Compta" = "comptable"
+"""
+
+
+def test_extras_devices_and_the_directory_are_read(town: Any) -> None:
+    written = town.commune.replace('name = "portable-2"', 'name = "portable-2"\nsystem = "windows"')
+    written = written.replace("[profile.accueil]", '[profile.accueil]\nsecond_factor = "required"') + PEOPLE
+    commune = town.load(written).commune
+    assert [laptop.system for laptop in commune.laptops] == [System.DEBIAN, System.WINDOWS]
+    assert "portable-2" not in [machine.name for machine in commune.machines]
+    paie = commune.application_keyed["paie"]
+    assert (paie.address, paie.host, paie.owner, paie.place) == (None, "paie.essai.example", "DRH", "paie.essai.example")
+    assert commune.extras[0] == Extra("k.benali", "finances", date(2026, 12, 31), "Clôture des comptes")
+    assert commune.profile_named["accueil"].second_factor is SecondFactor.REQUIRED
+    assert commune.directory and commune.directory.url == "ldaps://ad.essai.example:636"
+    assert commune.directory.profiles == {"GG-Compta": "comptable"}
+
+
+def test_an_extra_that_gives_nothing_is_told_and_stops_nobody(town: Any) -> None:
+    told = town.told(town.commune + PEOPLE)
+    assert "extra: agent `parti` is not in agents.csv" in told
+    assert "extra of parti: its end 2026-11-24 is past, so it gives nothing" in told
+
+
+def test_ssh_of_a_device_that_telekit_does_not_log_into_is_told(town: Any) -> None:
+    written = town.commune.replace('name = "portable-2"', 'name = "portable-2"\nsystem = "phone"\nssh = "10.94.0.9"')
+    assert "`ssh` is not used: telekit logs into no phone device" in town.told(written)
+
+
+def test_a_suspended_agent_has_no_access_from_that_day(town: Any) -> None:
+    agents = town.agents.replace("poste;du;au", "poste;du;au;Suspendu").replace("bureau-1;;", "bureau-1;;;25/11/2026")
+    loaded = town.load(agents=agents.replace("2030-08-31", "2030-08-31;2026-12-01"))
+    assert [agent.identifier for agent in loaded.commune.active_agents] == ["k.benali"]
+    assert [agent.last_day for agent in loaded.commune.agents] == [date(2026, 11, 24), date(2026, 11, 30)]
+    assert "m.durand: suspended since 2026-11-25" in town.shown(loaded.warnings)

@@ -12,7 +12,19 @@ import pytest
 
 from toolkit.inventory.agents import COLUMNS
 from toolkit.inventory.schema import ARRAYS, NAMED, TABLES, Section
-from toolkit.model import Antivirus, Application, Commune, Desktop, Gateway, Laptop, LocalNetwork, Policy, Profile
+from toolkit.model import (
+    Antivirus,
+    Application,
+    Commune,
+    Desktop,
+    Directory,
+    Extra,
+    Gateway,
+    Laptop,
+    LocalNetwork,
+    Policy,
+    Profile,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "inventory.md").read_text(encoding="utf-8")
 KINDS = {
@@ -25,9 +37,17 @@ KINDS = {
     "[[laptop]]": (ARRAYS["laptop"], Laptop),
     "[application.its-name]": (NAMED["application"], Application),
     "[profile.its-name]": (NAMED["profile"], Profile),
+    "[[extra]]": (ARRAYS["extra"], Extra),
+    "[directory]": (TABLES["directory"], Directory),
 }
 # What stands for another key when it is absent is said in words.
-IN_WORDS = {("[[gateway]]", "ssh"), ("[[desktop]]", "ssh"), ("[[gateway]]", "address")}
+IN_WORDS = {
+    ("[[gateway]]", "ssh"),
+    ("[[desktop]]", "ssh"),
+    ("[[gateway]]", "address"),
+    ("[directory]", "ca"),
+    ("[directory]", "profiles"),
+}
 
 
 def rows(header: str) -> dict[str, str]:

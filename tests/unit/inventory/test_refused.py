@@ -17,6 +17,25 @@ MAC = 'mac     = "52:54:00:aa:bb:01"'
 SERVER = 'address = "10.94.1.15"'
 PORTS = "tcp     = [443, 1521]"
 GATEWAY = 'name     = "gw"'
+LAST = """[profile.accueil]
+applications = ["messagerie"]"""
+EXTRA = (
+    LAST
+    + """
+
+[[extra]]
+agent = "m.durand"
+application = "finances"
+until = 2026-12-31
+reason = "Clôture"
+"""
+)
+DIRECTORY = """
+
+[directory]
+url = "ldaps://ad.essai.example"
+base = "DC=essai"
+"""
 INSEE = 'insee  = "94002"'
 
 # (what is replaced in commune.toml, by what, the line told, words of the sentence, words of the hint)
@@ -82,6 +101,21 @@ COMMUNE_MISTAKES = [
     (SERVER, 'address = "10.94.2.22"', 35, "`10.94.2.22` is already the address of a machine, on line 24", ""),
     (SERVER, 'address = "192.0.2.15"', 35, "192.0.2.15 is outside the LAN", "`lan`"),
     ("[application.finances]", '[application."Gestion Fi"]', 33, "cannot be a name", "`gestion-fi`"),
+    (SERVER, "", 33, "`address` is missing in [application.finances]", "or its name: host ="),
+    (SERVER, SERVER + '\nhost = "finances.essai.example"', 36, "`address` and `host` are both there", "keep one"),
+    (SERVER, 'host = "finances"', 35, "host: `finances` is not a domain name", ""),
+    ('name = "portable-2"', 'name = "portable-2"\nsystem = "window"', 32, "system: `window` is not one of", "`windows`?"),
+    (LAST, EXTRA.replace("finances", "finance"), 51, "extra of m.durand: there is no application `finance`", "`finances`?"),
+    (LAST, EXTRA.replace('reason = "Clôture"', ""), 49, "`reason` is missing in [[extra]]", "yearly review"),
+    (LAST, EXTRA.replace('"Clôture"', '" "'), 53, "reason: is empty", ""),
+    (LAST, EXTRA.replace("2026-12-31", '"fin 2026"'), 52, "until: `fin 2026` is not a date", "2026-01-31"),
+    (LAST, EXTRA.replace("2026-12-31", "2026-12-31T12:00:00"), 52, "until: expected text", ""),
+    (LAST, LAST + '\nsecond_factor = "oui"', 48, "second_factor: `oui` is not one of required, optional, off", ""),
+    (LAST, LAST + "\n[policy]\nkit_days = 0", 49, "kit_days: `0` is out of range", "1 to 90 days"),
+    (LAST, LAST + DIRECTORY.replace("ldaps", "https"), 50, "is not the address of a directory", "ldaps://"),
+    (LAST, LAST + DIRECTORY + 'identifier = "a b"', 52, "identifier: `a b` is not the name of an attribute", "department"),
+    (LAST, LAST + DIRECTORY + 'profiles = "x"', 52, "profiles: expected a section, found text", "[directory.profiles]"),
+    (LAST, LAST + DIRECTORY + 'profiles = {x = "compta"}', 52, "there is no profile `compta`", "`comptable`?"),
     (
         "[profile.comptable]",
         "[profile]\ncomptable = 3\n[profile.x]",
