@@ -9,12 +9,11 @@ from datetime import date, timedelta
 
 from toolkit import journal
 from toolkit.enrolment import Enrolment
-from toolkit.model import Agent, Commune, Desktop, Gateway, Laptop, Machine
+from toolkit.model import Agent, Commune, Desktop, Extra, Gateway, Laptop, Machine
 from toolkit.result import MachineReport, Observer, Result, State, counted
 from toolkit.targets import HOMELESS, Job, targets_of
 from toolkit.watch import Watch
 
-SOON = timedelta(days=30)
 DAY = 86400
 # A live tunnel renews its keys every two minutes; after three WireGuard itself gives the session up.
 OPEN_SECONDS = 180
@@ -130,7 +129,11 @@ class Picture:
             "last_provision": None if last is None else _told(last),
             "running": None if now is None else _told(now),
             "pending": sorted(self.pending.machines),
-            "ending": [{"agent": agent.identifier, "ends": str(agent.ends)} for agent in ending(self.commune)],
+            "ending": [{"agent": agent.identifier, "ends": str(agent.last_day)} for agent in ending(self.commune)],
+            "ending_extras": [
+                {"agent": extra.agent, "application": extra.application, "ends": str(extra.until)}
+                for extra in ending_extras(self.commune)
+            ],
             "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
         }
 
@@ -143,7 +146,9 @@ class Picture:
         if self.pending.machines:
             yield f"Pending on {counted(len(self.pending.machines), 'machine')}: {self.pending.reason}."
         if soon := ending(self.commune):
-            yield "Accesses that end soon: " + ", ".join(f"{a.identifier} ({a.ends})" for a in soon) + "."
+            yield "Accesses that end soon: " + ", ".join(f"{a.identifier} ({a.last_day})" for a in soon) + "."
+        if extras := ending_extras(self.commune):
+            yield "Extras that end soon: " + ", ".join(f"{e.agent}: {e.application} ({e.until})" for e in extras) + "."
         if summary["authority_days"] is not None:
             yield f"The commune's certificate authority ends in {summary['authority_days']} days."
 
@@ -169,13 +174,21 @@ class Pending:
 
 
 def _turned(commune: Commune, then: date) -> bool:
-    return any(agent.active(then) != agent.active(commune.today) for agent in commune.agents)
+    agents = any(agent.active(then) != agent.active(commune.today) for agent in commune.agents)
+    return agents or any(then <= extra.until < commune.today for extra in commune.extras)
 
 
 def ending(commune: Commune) -> list[Agent]:
-    """The active agents whose access ends within thirty days, the first to end first."""
-    soon = [agent for agent in commune.active_agents if agent.ends and agent.ends <= commune.today + SOON]
-    return sorted(soon, key=lambda agent: (agent.ends or date.max, agent.identifier))
+    """The active agents whose access ends soon (policy: ending_soon_days), the first to end first."""
+    soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
+    found = [(agent.last_day, agent.identifier, agent) for agent in commune.active_agents if agent.last_day]
+    return [agent for day, _, agent in sorted(found, key=lambda item: item[:2]) if day <= soon]
+
+
+def ending_extras(commune: Commune) -> list[Extra]:
+    """The applications that agents have beside their profile and soon lose, the first to end first."""
+    soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
+    return sorted((e for e in commune.extras if commune.today <= e.until <= soon), key=lambda e: (e.until, e.agent))
 
 
 def _tunnels(commune: Commune, gateway: Answer | None) -> dict[str, int | None] | None:

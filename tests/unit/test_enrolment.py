@@ -1,0 +1,154 @@
+"""What telekit hands out: from a machine's answer to the ledger, the certificate and the recipe's data."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from toolkit.enrolment import Enrolment
+from toolkit.errors import UsageError
+from toolkit.inventory import load
+from toolkit.letter import write as write_letter
+from toolkit.model import Secret
+from toolkit.targets import Job, select
+
+LAB = Path(__file__).parents[2] / "inventories" / "lab"
+KEYS = {"gw-mairie": "A" * 42 + "E=", "portable-041": "B" * 42 + "E=", "portable-042": "C" * 42 + "E="}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The lab's commune with an operator who has a key."""
+    commune = tmp_path / "lab"
+    commune.mkdir()
+    for name in ("commune.toml", "agents.csv"):
+        shutil.copyfile(LAB / name, commune / name)
+    key = commune / "operator_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "m.admin", "-f", str(key)], check=True)
+    shutil.copyfile(key.with_name(key.name + ".pub"), commune / "operators.keys")
+    return commune
+
+
+def job(folder: Path, *only: str) -> Job:
+    commune = load(folder).commune
+    return Job(folder, commune, select(commune, only), (folder / "operator_ed25519",))
+
+
+def request() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return csr.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def answers() -> dict[str, str]:
+    return {**{name: f"{key}\n" for name, key in KEYS.items()}, "bureau-finances-03": request(), "bureau-partage-01": request()}
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_looking_writes_nothing(folder: Path) -> None:
+    before = files(folder)
+    found = Enrolment(job(folder))
+    assert found.data()["portable-041"]["machine"] is not None
+    assert files(folder) == before
+
+
+def test_everything_that_machines_answer_is_kept_for_the_next_run(folder: Path) -> None:
+    first = Enrolment(job(folder))
+    first.prepare()
+    assert first.record(answers()) == {}
+    again = Enrolment(job(folder)).job.commune
+    assert again.gateway.public_key == KEYS["gw-mairie"]
+    assert [str(laptop.tunnel_address) for laptop in again.laptops] == ["10.177.0.2", "10.177.0.3"]
+    assert all(desktop.certificate for desktop in again.desktops)
+    assert again.authority is not None
+
+
+def test_the_same_answers_again_change_nothing(folder: Path) -> None:
+    given = answers()
+    first = Enrolment(job(folder))
+    first.prepare()
+    first.record(given)
+    kept = {name: (folder / name).read_bytes() for name in ("ledger.json", "secrets.age", "ca.pem")}
+    second = Enrolment(job(folder))
+    second.prepare()
+    second.record(given)
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
+
+
+def test_a_desktop_that_made_a_new_key_gets_a_new_certificate(folder: Path) -> None:
+    first = Enrolment(job(folder))
+    first.record(answers())
+    before = first.job.commune.desktops[0].certificate
+    second = Enrolment(job(folder))
+    second.record(answers())
+    assert second.job.commune.desktops[0].certificate != before
+
+
+def test_no_laptop_goes_on_before_the_gateway_has_a_key(folder: Path) -> None:
+    found = Enrolment(job(folder, "portable-041"))
+    refused = found.record({"portable-041": KEYS["portable-041"]})
+    assert refused == {"portable-041": "gw-mairie has no key yet: provision it first or together"}
+    assert Enrolment(job(folder)).job.commune.laptops[0].public_key == KEYS["portable-041"]
+
+
+def test_two_laptops_from_one_disk_are_noticed(folder: Path) -> None:
+    found = Enrolment(job(folder))
+    refused = found.record(answers() | {"portable-042": KEYS["portable-041"]})
+    assert "also portable-041's" in refused["portable-042"]
+    assert set(refused) == {"portable-042"}
+
+
+@pytest.mark.parametrize("answer", ["", "not a key", "cat: /etc/telekit/enrolment: No such file or directory"])
+def test_an_answer_that_is_no_key_stops_that_machine_alone(folder: Path, answer: str) -> None:
+    assert set(Enrolment(job(folder)).record(answers() | {"portable-042": answer})) == {"portable-042"}
+    assert set(Enrolment(job(folder)).record(answers() | {"bureau-partage-01": answer})) == {"bureau-partage-01"}
+
+
+def test_without_an_operators_key_nothing_is_begun(folder: Path) -> None:
+    (folder / "operators.keys").unlink()
+    with pytest.raises(UsageError, match=r"operators\.keys"):
+        Enrolment(job(folder)).prepare()
+    assert "ledger.json" not in files(folder)
+
+
+def test_a_desktops_recipe_gets_its_agents_passwords_and_no_others(folder: Path) -> None:
+    data = Enrolment(job(folder)).data()
+    passwords = data["bureau-finances-03"]["passwords"]
+    assert isinstance(passwords, dict)
+    assert list(passwords) == ["m.durand"]
+    assert isinstance(passwords["m.durand"], Secret)
+    assert "passwords" not in data["portable-041"]
+
+
+def test_the_letter_holds_the_password_that_the_desktop_got_and_only_its_owner_reads_it(folder: Path, tmp_path: Path) -> None:
+    first = Enrolment(job(folder))
+    given = first.data()["bureau-finances-03"]["passwords"]
+    assert isinstance(given, dict)
+    first.prepare()
+    letter = tmp_path / "lettre.txt"
+    result = write_letter(job(folder), "m.durand", letter)
+    text = letter.read_text(encoding="utf-8")
+    assert given["m.durand"].reveal() in text
+    assert "Mélanie Durand" in text
+    assert letter.stat().st_mode & 0o777 == 0o600
+    assert given["m.durand"].reveal() not in repr(result)
+    journals = "".join(path.read_text(encoding="utf-8") for path in (folder / "journal").iterdir())
+    assert given["m.durand"].reveal() not in journals
+    assert "letter for m.durand" in journals
+
+
+def test_a_letter_is_never_written_over_a_file(folder: Path, tmp_path: Path) -> None:
+    letter = tmp_path / "lettre.txt"
+    letter.write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="stays as it is"):
+        write_letter(job(folder), "m.durand", letter)
+    assert letter.read_text(encoding="utf-8") == "mine"
