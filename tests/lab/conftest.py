@@ -1,7 +1,7 @@
 """Towns for the tests that need real machines: one for each Debian, each with its own name and ports.
 
-`town` is up and untouched by telekit; `provisioned` is the same town after `telekit provision`. Tests of both releases
-stand in two groups, so that two workers (`-n 2 --dist loadgroup`) run them side by side and one runs them in turn.
+`town` is up and untouched by telekit; `provisioned` is the same town after `telekit provision`. Two
+workers (`-n 2 --dist loadgroup`) run the tests of both Debians side by side, one runs them in turn.
 """
 
 from __future__ import annotations
@@ -73,8 +73,7 @@ def standing(name: str, release: str, port: int, folder: Path, *, only: Sequence
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "release" in metafunc.fixturenames:
         releases = metafunc.config.getoption("--lab-release") or RELEASES
-        grouped = [pytest.param(r, id=r, marks=pytest.mark.xdist_group(r)) for r in RELEASES if r in releases]
-        metafunc.parametrize("release", grouped, scope="session", indirect=True)
+        metafunc.parametrize("release", [r for r in RELEASES if r in releases], scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")

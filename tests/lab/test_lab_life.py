@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,47 +11,64 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.lab import create
+from toolkit.lab import Lab, create
 from toolkit.lab.places import RUNTIME, STATE
 from toolkit.lab.ports import copy_inventory
+from toolkit.lab.processes import Process
 
 pytestmark = pytest.mark.lab
 
 SOURCE = Path(__file__).parents[2] / "inventories" / "lab"
 ROOT = Path(__file__).parents[2]
-NAME = "life"
-PORT = 23300
 COMMAND = [sys.executable, "-m", "toolkit.lab"]
 
 
+@dataclass(frozen=True)
+class Life:
+    """A lab of one machine, to be brought up, killed and taken down."""
+
+    name: str
+    release: str
+    port: int
+    inventory: Path
+
+    @property
+    def lab(self) -> Lab:
+        return create(self.name, self.inventory)
+
+    def up(self) -> subprocess.Popen[str]:
+        """Start `up` as a command, to be killed."""
+        command = [*COMMAND, "up", "--name", self.name, "--inventory", str(self.inventory), "--release", self.release]
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*command, "--only", "gw-mairie"], cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+
+    def stand(self, **options: object) -> int:
+        """Bring it up; returns the daemon's process identifier."""
+        self.lab.up(self.release, only=["gw-mairie"], **options)
+        return int(json.loads((RUNTIME / self.name / "daemon.json").read_text())["pid"])
+
+
 @pytest.fixture
-def inventory(tmp_path, release, able):
-    """An inventory whose lab is gone, however the test ended."""
-    create(NAME).down()
-    yield copy_inventory(SOURCE, tmp_path / "lab", PORT)
-    create(NAME).down()
-
-
-def up(inventory: Path, release: str, *more: str) -> subprocess.Popen[str]:
-    command = [*COMMAND, "up", "--name", NAME, "--inventory", str(inventory), "--release", release, "--only", "gw-mairie", *more]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def stand(inventory: Path, release: str) -> int:
-    """Bring it up; returns the daemon's process identifier."""
-    create(NAME, inventory).up(release, only=["gw-mairie"])
-    return json.loads((RUNTIME / NAME / "daemon.json").read_text())["pid"]
+def life(tmp_path, release, able):
+    """A lab that is gone in the end, however the test ended."""
+    port = {"trixie": 23300, "bookworm": 23400}[release]
+    found = Life(f"life-{release}", release, port, copy_inventory(SOURCE, tmp_path / "lab", port))
+    found.lab.down()
+    yield found
+    found.lab.down()
 
 
 def traces(name: str) -> list[str]:
     """Everything of the lab that this computer still shows: processes, mounts, cgroups, files."""
-    found = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/telekit-lab-{name}*")]
+    group = f"telekit-lab-{name}"
+    found = [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if Path(folder).name in (group, f"{group}.scope")]
     found += [str(path) for path in (RUNTIME / name, STATE / f"{name}.lock", Path("/run/netns/switch")) if path.exists()]
     found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"/lab/{name}/" in line]
     for process in Path("/proc").glob("[0-9]*"):
@@ -74,12 +92,12 @@ def wait_gone(name: str) -> None:
     assert traces(name) == []
 
 
-def test_down_leaves_nothing_of_the_lab(inventory, release):
-    stand(inventory, release)
-    assert traces(NAME) != []
-    create(NAME).down()
-    wait_gone(NAME)
-    assert {f.name for f in inventory.iterdir()} <= {
+def test_down_leaves_nothing_of_the_lab(life):
+    life.stand()
+    assert traces(life.name) != []
+    life.lab.down()
+    wait_gone(life.name)
+    assert {f.name for f in life.inventory.iterdir()} <= {
         "commune.toml", "agents.csv", "known_hosts", "operators.keys", "operator_ed25519", "operator_ed25519.pub",
     }  # fmt: skip
 
@@ -90,62 +108,62 @@ def test_down_of_a_lab_that_is_not_up_does_nothing(able):
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.7, 1.2])
-def test_up_that_is_killed_is_finished_by_the_next(inventory, release, seconds):
-    killed = up(inventory, release)
+def test_up_that_is_killed_is_finished_by_the_next(life, seconds):
+    killed = life.up()
     time.sleep(seconds)
     killed.kill()
     killed.wait()
-    create(NAME, inventory).up(release, only=["gw-mairie"])
-    assert subprocess.run([*create(NAME).ssh_command("gw-mairie"), "hostname"], capture_output=True).stdout == b"gw-mairie\n"
+    life.stand()
+    assert subprocess.run([*life.lab.ssh_command("gw-mairie"), "hostname"], capture_output=True).stdout == b"gw-mairie\n"
 
 
-def test_up_that_is_killed_is_removed_by_down(inventory, release):
-    killed = up(inventory, release)
+def test_up_that_is_killed_is_removed_by_down(life):
+    killed = life.up()
     time.sleep(0.6)
     killed.kill()
     killed.wait()
-    create(NAME).down()
-    wait_gone(NAME)
+    life.lab.down()
+    wait_gone(life.name)
 
 
-def test_a_daemon_that_is_killed_is_replaced_by_up_and_nothing_of_the_old_town_lives_on(inventory, release):
-    daemon = stand(inventory, release)
-    old = {trace.partition(": ")[0] for trace in traces(NAME)}
+def test_a_daemon_that_is_killed_is_replaced_by_up_and_nothing_of_the_old_town_lives_on(life):
+    daemon = life.stand()
+    old = {trace.partition(": ")[0] for trace in traces(life.name)}
     os.kill(daemon, signal.SIGKILL)
-    assert not create(NAME).status().up
-    stand(inventory, release)
-    assert create(NAME).machine("gw-mairie").run(["hostname"]).stdout == "gw-mairie\n"
-    assert [trace for trace in traces(NAME) if trace.partition(": ")[0] in old and trace[0].isdigit()] == []
+    assert not life.lab.status().up
+    life.stand()
+    assert life.lab.machine("gw-mairie").run(["hostname"]).stdout == "gw-mairie\n"
+    assert [trace for trace in traces(life.name) if trace.partition(": ")[0] in old and trace[0].isdigit()] == []
 
 
-def test_a_daemon_that_is_killed_is_swept_up_by_down(inventory, release):
-    os.kill(stand(inventory, release), signal.SIGKILL)
-    create(NAME).down()
-    wait_gone(NAME)
+def test_a_daemon_that_is_killed_is_swept_up_by_down(life):
+    os.kill(life.stand(), signal.SIGKILL)
+    life.lab.down()
+    wait_gone(life.name)
 
 
-def test_what_a_vantage_point_left_running_ends_with_the_lab(inventory, release):
-    stand(inventory, release)
-    left = create(NAME).vantage("internet").popen(["sleep", "1000"])
-    create(NAME).down()
+def test_what_a_vantage_point_left_running_ends_with_the_lab(life):
+    life.stand()
+    left = life.lab.vantage("internet").popen(["sleep", "1000"])
+    life.lab.down()
     assert left.wait(timeout=10) != 0
     left.communicate()
-    wait_gone(NAME)
+    wait_gone(life.name)
 
 
-def test_a_port_that_is_taken_is_refused_with_the_machine_and_the_port(inventory, release):
+def test_a_port_that_is_taken_is_refused_with_the_machine_and_the_port(life):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", PORT + 1))
+        taken.bind(("127.0.0.1", life.port + 1))
         taken.listen()
-        with pytest.raises(UsageError, match=f"gw-mairie: port {PORT + 1} of 127.0.0.1 is taken"):
-            create(NAME, inventory).up(release)
-    wait_gone(NAME)
+        with pytest.raises(UsageError, match=f"gw-mairie: port {life.port + 1} of 127.0.0.1 is taken"):
+            life.lab.up(life.release)
+    wait_gone(life.name)
 
 
-def test_a_missing_program_is_refused_with_the_package_that_brings_it(inventory, release):
+def test_a_missing_program_is_refused_with_the_package_that_brings_it(life):
     hidden = [path for path in (shutil.which(p, path="/usr/sbin:/usr/bin:/sbin:/bin") for p in ("dnsmasq", "nft")) if path]
     hide = "; ".join(f"mount --bind /dev/null {os.path.realpath(path)}" for path in hidden)
-    command = [*COMMAND, "up", "--name", NAME, "--inventory", str(inventory)]
+    command = [*COMMAND, "up", "--name", life.name, "--inventory", str(life.inventory)]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", f'{hide}; exec "$@"', "sh", *command], cwd=ROOT, capture_output=True, text=True
     )
@@ -154,65 +172,78 @@ def test_a_missing_program_is_refused_with_the_package_that_brings_it(inventory,
     assert "apt-get install dnsmasq-base nftables" in done.stderr
 
 
-def test_anyone_but_root_is_refused(inventory, release):
-    command = ["unshare", "--user", "--map-user=1000", *COMMAND, "up", "--name", NAME, "--inventory", str(inventory)]
+def test_anyone_but_root_is_refused(life):
+    command = ["unshare", "--user", "--map-user=1000", *COMMAND, "up", "--name", life.name, "--inventory", str(life.inventory)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, "it needs root" in done.stderr) == (2, True), done.stderr
 
 
-def test_two_labs_stand_side_by_side_and_one_goes_without_the_other(inventory, release, tmp_path):
-    stand(inventory, release)
-    copy_inventory(SOURCE, tmp_path / "beside", PORT + 20)
-    beside = create("beside", tmp_path / "beside")
+def test_two_labs_stand_side_by_side_and_one_goes_without_the_other(life, tmp_path):
+    life.stand()
+    copy_inventory(SOURCE, tmp_path / "beside", life.port + 20)
+    beside = create(f"beside-{life.release}", tmp_path / "beside")
     try:
-        beside.up(release, only=["gw-mairie"])
+        beside.up(life.release, only=["gw-mairie"])
         assert beside.machine("gw-mairie").run(["apt-get", "-qq", "update"]).returncode == 0
         beside.down()
-        wait_gone("beside")
+        wait_gone(beside.name)
     finally:
         beside.down()
-    assert create(NAME).machine("gw-mairie").run(["apt-get", "-qq", "update"]).returncode == 0
+    assert life.lab.machine("gw-mairie").run(["apt-get", "-qq", "update"]).returncode == 0
 
 
-def test_a_second_machine_joins_a_lab_that_is_up(inventory, release):
-    stand(inventory, release)
-    before = create(NAME).machine("gw-mairie").run(["cat", "/etc/machine-id"]).stdout
-    create(NAME, inventory).up(release, only=["bureau-finances-03"])
-    states = {m.name: m.state for m in create(NAME).status().machines}
+def test_a_second_machine_joins_a_lab_that_is_up(life):
+    life.stand()
+    before = life.lab.machine("gw-mairie").run(["cat", "/etc/machine-id"]).stdout
+    life.lab.up(life.release, only=["bureau-finances-03"])
+    states = {m.name: m.state for m in life.lab.status().machines}
     assert (states["gw-mairie"], states["bureau-finances-03"], states["portable-041"]) == ("running", "running", "off")
-    assert create(NAME).machine("gw-mairie").run(["cat", "/etc/machine-id"]).stdout == before
+    assert life.lab.machine("gw-mairie").run(["cat", "/etc/machine-id"]).stdout == before
 
 
-def test_a_bare_machine_has_only_root_and_a_password_and_nobody_knows_its_key(inventory, release):
-    lab = create(NAME, inventory)
-    lab.up(release, only=["gw-mairie"], bare=["gw-mairie"])
+def test_a_bare_machine_has_only_root_and_a_password_and_nobody_knows_its_key(life):
+    lab = life.lab
+    lab.up(life.release, only=["gw-mairie"], bare=["gw-mairie"])
     assert lab.machine("gw-mairie").run(["id", "telekit"]).returncode != 0
-    assert (inventory / "known_hosts").read_text() == ""
+    assert (life.inventory / "known_hosts").read_text() == ""
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         client.connect(
-            "127.0.0.1", PORT + 1, "root", lab.machine("gw-mairie").root_password(), allow_agent=False, look_for_keys=False
+            "127.0.0.1", life.port + 1, "root", lab.machine("gw-mairie").root_password(), allow_agent=False, look_for_keys=False
         )
         assert client.exec_command("id -u")[1].read() == b"0\n"
 
 
-def test_a_machine_that_is_not_bare_has_no_root_password_to_tell(inventory, release):
-    stand(inventory, release)
+def test_a_machine_that_is_not_bare_has_no_root_password_to_tell(life):
+    life.stand()
     with pytest.raises(UsageError, match="not bare"):
-        create(NAME).machine("gw-mairie").root_password()
+        life.lab.machine("gw-mairie").root_password()
 
 
-def test_a_place_that_does_not_exist_is_refused_with_those_that_do(inventory, release):
-    stand(inventory, release)
+def test_a_place_that_does_not_exist_is_refused_with_those_that_do(life):
+    life.stand()
     with pytest.raises(UsageError, match=r"no machine `nowhere` \(.*gw-mairie"):
-        create(NAME).vantage("nowhere")
+        life.lab.vantage("nowhere")
 
 
-def test_the_package_cache_ends_with_the_last_lab_and_starts_with_the_next(inventory, release):
-    stand(inventory, release)
-    answer = create(NAME).machine("gw-mairie").run(["apt-get", "-qq", "download", "hello"], timeout=60)
+def test_the_package_cache_ends_with_the_last_lab(life):
+    life.stand()
+    answer = life.lab.machine("gw-mairie").run(["apt-get", "-qq", "download", "hello"], timeout=60)
     assert answer.returncode == 0, answer.stderr
-    assert (STATE / "apt" / "process.json").exists()
-    create(NAME).down()
-    others = [path for path in RUNTIME.glob("*/daemon.json") if RUNTIME.is_dir()]
-    assert others or not (STATE / "apt" / "process.json").exists()
+    assert Process.load(STATE / "apt" / "process.json")
+    life.lab.down()
+    deadline = time.monotonic() + 5
+    while Process.load(STATE / "apt" / "process.json") and not used_elsewhere():
+        assert time.monotonic() < deadline, "nobody uses it, and it runs"
+        time.sleep(0.05)
+
+
+def used_elsewhere() -> bool:
+    """Whether a lab of somebody else's, on this computer, uses the package cache now."""
+    with (STATE / "apt" / "users").open() as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

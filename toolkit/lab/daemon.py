@@ -8,14 +8,11 @@ processes in cgroups of the lab's, and the mounts that they hold) the next `up` 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +22,6 @@ from toolkit.lab import aptcache, cgroups, names, network, services
 from toolkit.lab.front import front
 from toolkit.lab.guest import Machine, ScriptError, shell
 from toolkit.lab.places import Places
-from toolkit.lab.processes import Process
 from toolkit.lab.relay import Place, relay, serve
 from toolkit.lab.requirements import SEARCH
 from toolkit.lab.town import INTERNET_ROUTER, Town, from_json
@@ -34,6 +30,7 @@ Request = dict[str, Any]
 # Each machine's systemd watches files; the kernel's usual allowance is spent by some thirty of them.
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 1024
+GO = "go\n"
 
 
 class Daemon:
@@ -132,26 +129,16 @@ def _settle(places: Places) -> None:
 
 
 def main(name: str) -> int:
-    """Hold the lab called `name`, described in its runtime folder; a second daemon for it ends at once."""
+    """Hold the lab called `name`, described in its runtime folder, once `up` has recorded this process and said so."""
+    if sys.stdin.readline() != GO:
+        return 1  # `up` was killed: its next try starts another daemon
     places = Places(name)
-    with (places.run / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return 0
-        me = Process.of(os.getpid())
-        assert me is not None
-        me.save(places.process)
-        town = from_json(places.town.read_text(encoding="utf-8"))
-        images = json.loads((places.run / "images.json").read_text(encoding="utf-8"))
-        try:
-            cgroups.settle(places.cgroup)
-            _settle(places)
-            with aptcache.in_use() as port:
-                asyncio.run(_hold(places, town, images, port))
-        except Exception:
-            (places.run / "failure").write_text(traceback.format_exc(limit=-3), encoding="utf-8")
-            raise
+    town = from_json(places.town.read_text(encoding="utf-8"))
+    images = json.loads((places.run / "images.json").read_text(encoding="utf-8"))
+    cgroups.settle(places.cgroup)
+    _settle(places)
+    with aptcache.in_use() as port:
+        asyncio.run(_hold(places, town, images, port))
     return 0
 
 

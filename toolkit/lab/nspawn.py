@@ -17,6 +17,7 @@ from pathlib import Path
 from toolkit.errors import TelekitError, UsageError
 from toolkit.inventory import load
 from toolkit.lab import aptcache, base, cgroups, keys
+from toolkit.lab.daemon import GO
 from toolkit.lab.places import RUNTIME, STATE, Places
 from toolkit.lab.processes import Process
 from toolkit.lab.provider import LabStatus, MachineStatus, Say
@@ -25,6 +26,7 @@ from toolkit.lab.town import Town, design, from_json
 from toolkit.lab.vantage import Inside, NotUpError, OutOfBand, ask, vantage, write_names
 
 BOOT_SECONDS = 90.0
+DAEMON_SECONDS = 60.0
 # A provisioned machine with a session open: its disk (some 800) and what runs on it.
 MEBIBYTES = 1100
 
@@ -84,19 +86,27 @@ class NspawnLab:
             daemon = subprocess.Popen(
                 [*cgroups.enclosure(self.places.cgroup), "unshare", "--mount", "--propagation", "slave",
                  sys.executable, "-m", "toolkit.lab.daemon", self.name],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/",
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
             )  # fmt: skip
-            deadline = time.monotonic() + 30
-            while not self._runs():
-                if daemon.poll() is not None or time.monotonic() > deadline:
-                    raise TelekitError(f"the lab's daemon did not start: {self._last_words()}", where=str(self.places.log))
-                time.sleep(0.05)
+        self._record(daemon)
+        deadline = time.monotonic() + DAEMON_SECONDS
+        while not self._runs():
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                raise TelekitError(f"the lab's daemon did not start: {self._last_words()}", where=str(self.places.log))
+            time.sleep(0.05)
+
+    def _record(self, daemon: subprocess.Popen[bytes]) -> None:
+        """Note who holds the lab before it does anything: after a kill, the next `up` finds it, or it never began."""
+        assert daemon.stdin is not None
+        if process := Process.of(daemon.pid):
+            process.save(self.places.process)
+        with suppress(BrokenPipeError), daemon.stdin as line:
+            line.write(GO.encode())
 
     def _last_words(self) -> str:
-        with suppress(OSError):
-            return (self.places.log / "daemon.log").read_text(encoding="utf-8").strip().splitlines()[-1]
-        return "no reason given"
+        lines = (self.places.log / "daemon.log").read_text(encoding="utf-8").strip().splitlines()
+        return lines[-1] if lines else "no reason given"
 
     def _free_ports(self, town: Town) -> None:
         for guest in town.guests:
