@@ -171,8 +171,8 @@ class Directory:
     profile: attribute of which `profiles` turns a value into a profile; of a group's DN, its CN is enough.
     """
 
-    url: str
-    base: str
+    url: str | None = None
+    base: str = ""
     bind: str | None = None
     filter: str = "(objectClass=person)"
     ca: str | None = None

@@ -6,7 +6,7 @@ import csv
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -53,28 +53,53 @@ def _plain(header: str) -> str:
 FIELD_OF = {_plain(header): name for name, headers in COLUMNS.items() for header in headers}
 
 
-def parse(content: str, problems: Problems) -> list[Row]:
-    """Given the text of agents.csv, every agent that can be read."""
+@dataclass(frozen=True)
+class Sheet:
+    """The lines of a list of agents that are not blank, numbered, and the field of each column of the first ("": not used)."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[int, str], ...]
+
+    @property
+    def header(self) -> int:
+        return self.lines[0][0]
+
+    def records(self, problems: Problems, needed: Container[str] = NEEDED) -> Iterator[tuple[int, dict[str, object]]]:
+        """Each line that can be read: its number and its good values; what must not be empty and is, is among the problems."""
+        for number, line in self.lines[1:]:
+            cells = _cells_of(number, line, self, problems)
+            if cells is not None:
+                yield number, dict(_fields(number, cells, problems, needed))
+
+
+def sheet(content: str, problems: Problems, required: Sequence[str] = REQUIRED) -> Sheet | None:
+    """Given the text of a list of agents, its lines by the columns of the first; None if it cannot be read by them."""
     lines = [(number, line) for number, line in enumerate(content.split("\n"), start=1) if line.strip()]
     if lines and re.fullmatch(r'"?sep=(.)"?', lines[0][1].strip(), re.IGNORECASE):
         lines = lines[1:]
     if not lines:
         problems.error(0, "the file is empty", f"its first line is {HEADER}")
-        return []
+        return None
     number, header = lines[0]
     delimiter = max(DELIMITERS, key=header.count)
-    columns = _columns(number, _cells(number, header, delimiter, problems), problems)
-    if columns is None:
+    columns = _columns(number, cells_of(number, header, delimiter, problems), problems, required)
+    return None if columns is None else Sheet(delimiter, tuple(columns), tuple(lines))
+
+
+def parse(content: str, problems: Problems) -> list[Row]:
+    """Given the text of agents.csv, every agent that can be read."""
+    found = sheet(content, problems)
+    if found is None:
         return []
-    rows = [_row(number, line, delimiter, columns, problems) for number, line in lines[1:]]
-    found = [row for row in rows if row]
-    _refuse_twice(found, problems)
-    if not rows:
+    rows = [row for number, values in found.records(problems) if (row := _row(number, values, problems))]
+    refuse_twice([(row.line, row.agent.identifier) for row in rows], problems)
+    if len(found.lines) == 1:
         problems.warn(0, "names no agent: nobody has access", "one line an agent follows the first")
-    return found
+    return rows
 
 
-def _cells(number: int, line: str, delimiter: str, problems: Problems) -> list[str] | None:
+def cells_of(number: int, line: str, delimiter: str, problems: Problems) -> list[str] | None:
     """The cells of one line; a line at a time, so that an unclosed quote spoils one agent and not the rest."""
     if '"' in line:
         line = SPACES_AFTER_QUOTE.sub('"', line)
@@ -87,7 +112,7 @@ def _cells(number: int, line: str, delimiter: str, problems: Problems) -> list[s
         return None
 
 
-def _columns(number: int, headers: list[str] | None, problems: Problems) -> list[str] | None:
+def _columns(number: int, headers: list[str] | None, problems: Problems, required: Sequence[str]) -> list[str] | None:
     """The field of each column, "" for one that telekit does not use; None if the file cannot be read by them."""
     if headers is None:
         return None
@@ -104,7 +129,7 @@ def _columns(number: int, headers: list[str] | None, problems: Problems) -> list
                 "remove it if it is personal data that telekit does not need",
             )
     twice = [COLUMNS[field][0] for field, count in Counter(fields).items() if field and count > 1]
-    missing = [COLUMNS[field][0] for field in REQUIRED if field not in fields]
+    missing = [COLUMNS[field][0] for field in required if field not in fields]
     if twice:
         problems.error(number, f"column twice: {listed(twice)}", "keep one of the two")
     if missing:
@@ -114,31 +139,40 @@ def _columns(number: int, headers: list[str] | None, problems: Problems) -> list
     return None if missing or twice else fields
 
 
-def _row(number: int, line: str, delimiter: str, columns: list[str], problems: Problems) -> Row | None:
-    cells = _cells(number, line, delimiter, problems)
+def _cells_of(number: int, line: str, sheet: Sheet, problems: Problems) -> dict[str, str] | None:
+    """Field → cell of one line; None if the line is empty or has more cells than there are columns."""
+    cells = cells_of(number, line, sheet.delimiter, problems)
     if cells is None or not any(cell.strip() for cell in cells):
         return None
-    if any(cell.strip() for cell in cells[len(columns) :]):
-        hint = f"a cell that holds `{delimiter}` stands between double quotes"
-        problems.error(number, f"{len(cells)} cells where the first line has {len(columns)} columns", hint)
+    if any(cell.strip() for cell in cells[len(sheet.columns) :]):
+        hint = f"a cell that holds `{sheet.delimiter}` stands between double quotes"
+        problems.error(number, f"{len(cells)} cells where the first line has {len(sheet.columns)} columns", hint)
         return None
-    found = dict(_fields(number, dict(zip(columns, cells, strict=False)), problems))
+    return dict(zip(sheet.columns, cells, strict=False))
+
+
+def _row(number: int, found: dict[str, object], problems: Problems) -> Row | None:
     if not all(name in found for name in NEEDED):
         return None
-    starts, ends = found.get("starts"), found.get("ends")
-    if isinstance(starts, date) and isinstance(ends, date) and ends < starts:
-        problems.error(number, f"{found['identifier']}: the end {ends} is before the start {starts}", "swap the two dates")
+    refuse_backwards(number, found, problems)
     return Row(Agent(**found), number)  # type: ignore[arg-type]
 
 
-def _fields(number: int, cells: dict[str, str], problems: Problems) -> Iterator[tuple[str, object]]:
+def refuse_backwards(number: int, found: Mapping[str, object], problems: Problems) -> None:
+    """An access does not end before it starts."""
+    starts, ends = found.get("starts"), found.get("ends")
+    if isinstance(starts, date) and isinstance(ends, date) and ends < starts:
+        problems.error(number, f"{found['identifier']}: the end {ends} is before the start {starts}", "swap the two dates")
+
+
+def _fields(number: int, cells: Mapping[str, str], problems: Problems, needed: Container[str]) -> Iterator[tuple[str, object]]:
     """The good values of one line; an empty cell is no value, and a problem where one is needed."""
     for field in COLUMNS:
         cell = cells.get(field, "")
         try:
             if cell.strip():
                 yield field, PARSERS.get(field, text)(cell)
-            elif field in NEEDED:
+            elif field in needed:
                 problems.error(number, f"{COLUMNS[field][0]} is empty")
         except Refused as refused:
             problems.error(number, f"{COLUMNS[field][0]}: {refused.what}", refused.hint)
@@ -162,12 +196,10 @@ PARSERS: dict[str, Parser[object]] = {
 }
 
 
-def _refuse_twice(rows: list[Row], problems: Problems) -> None:
+def refuse_twice(lines: Iterable[tuple[int, str]], problems: Problems) -> None:
+    """Given lines and the identifiers on them, each identifier is there once."""
     first: dict[str, int] = {}
-    for row in rows:
-        identifier = row.agent.identifier
+    for line, identifier in lines:
         if identifier in first:
-            problems.error(
-                row.line, f"identifier {shown(identifier)} is already on line {first[identifier]}", "one line an agent"
-            )
-        first.setdefault(identifier, row.line)
+            problems.error(line, f"identifier {shown(identifier)} is already on line {first[identifier]}", "one line an agent")
+        first.setdefault(identifier, line)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from ipaddress import IPv4Address
 from pathlib import Path
+from types import MappingProxyType
 
 from toolkit.errors import InventoryError, Problem, UsageError
 from toolkit.inventory import agents, operators, text, toml
@@ -26,12 +28,15 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(folder: Path, *, today: date | None = None) -> Loaded:
-    """Given a commune's folder, read commune.toml, agents.csv and operators.keys; InventoryError holds all that is wrong."""
+def load(folder: Path, *, today: date | None = None, instead: Mapping[str, bytes] = MappingProxyType({})) -> Loaded:
+    """Given a commune's folder, read commune.toml, agents.csv and operators.keys; InventoryError holds all that is wrong.
+
+    instead: by file name, contents that are tried before they are written.
+    """
     today = today or date.today()
     found = {name: Problems(str(folder / name)) for name in (TOML, CSV, KEYS)}
-    document = _document(folder, found[TOML])
-    rows = _rows(folder, found[CSV])
+    document = _document(folder, found[TOML], instead.get(TOML))
+    rows = _rows(folder, found[CSV], instead.get(CSV))
     keys = _operators(folder, found[KEYS])
     draft = Draft()
     if document:
@@ -44,13 +49,14 @@ def load(folder: Path, *, today: date | None = None) -> Loaded:
     return Loaded(_commune(folder, draft, tuple(row.agent for row in rows), keys, today), problems)
 
 
-def _document(folder: Path, problems: Problems) -> toml.Document | None:
-    content = text.read(folder / TOML, problems, hint="it describes the commune; docs/inventory.md says how to write it")
+def _document(folder: Path, problems: Problems, instead: bytes | None) -> toml.Document | None:
+    hint = "it describes the commune; docs/inventory.md says how to write it"
+    content = text.read(folder / TOML, problems, hint=hint, instead=instead)
     return toml.parse(content, problems) if content is not None else None
 
 
-def _rows(folder: Path, problems: Problems) -> list[agents.Row]:
-    content = text.read(folder / CSV, problems, hint=f"its first line is {agents.HEADER}")
+def _rows(folder: Path, problems: Problems, instead: bytes | None) -> list[agents.Row]:
+    content = text.read(folder / CSV, problems, hint=f"its first line is {agents.HEADER}", instead=instead)
     return agents.parse(content, problems) if content is not None else []
 
 

@@ -46,8 +46,6 @@ FRENCH = {
     "motif": "reason",
     "annuaire": "directory",
 }
-# Sections that may be absent, though they have required keys.
-OPTIONAL = {"directory"}
 LIKELY = FRENCH | {f"{name}s": name for name in SECTIONS} | {f"{word}s": name for word, name in FRENCH.items()}
 
 
@@ -126,7 +124,7 @@ class Reader:
     def _table(self, name: str) -> Entry:
         section = TABLES[name]
         raw = self.document.values.get(name)
-        if raw is None and section.required and name not in OPTIONAL and not self._plural_of(name):
+        if raw is None and section.required and not self._plural_of(name):
             self.problems.error(0, f"the section [{name}] is missing", f"it holds {listed(section.required)}")
         if raw is None:
             return Entry((name,), {}, whole=not section.required)

@@ -84,8 +84,7 @@ DIRECTORY = Section(
         "expires": habits.attribute,
         "profile": habits.attribute,
         "profiles": values.mapping(host_label, '[directory.profiles] with lines such as "Finances" = "comptable"'),
-    },
-    required={"url": 'url = "ldaps://ad.mairie.example"', "base": 'base = "DC=mairie,DC=example"'},
+    }
 )
 
 ANTIVIRUS = Section(

@@ -12,10 +12,10 @@ from toolkit.inventory.problems import Problems, Refused
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def read(path: Path, problems: Problems, *, hint: str) -> str | None:
-    """The text of a file, or None with the reason among the problems; `hint` says what the file is for."""
+def read(path: Path, problems: Problems, *, hint: str, instead: bytes | None = None) -> str | None:
+    """The text of a file (or what is read instead), or None with the reason among the problems; hint: what the file is for."""
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if instead is None else instead
     except FileNotFoundError:
         problems.error(0, "the file does not exist", hint)
         return None
