@@ -111,6 +111,15 @@ def from_laptop(subject: Subject) -> dict[Door, Answer]:
     return subject.once("doors", lambda: knock(subject, [*doors, *_other_laptops(subject)]))
 
 
+def refusals(subject: Subject) -> dict[Door, Answer]:
+    """The same, for checks that expect no answer: they are not made where the laptop reaches nothing at all."""
+    answers = from_laptop(subject)
+    welcome = granted(subject.commune, subject.laptop)
+    if welcome and not any(answers[door].open for door in welcome if door in answers):
+        raise NotCheckedError("the laptop reaches nothing of what it may, so that its being refused proves nothing")
+    return answers
+
+
 def _administration(commune: Commune) -> list[Door]:
     addresses: list[Address] = [d.address for d in commune.desktops]
     addresses += [a for a in (commune.gateway.address, commune.gateway_address(), commune.gateway_address6()) if a]

@@ -14,6 +14,7 @@ from toolkit.checks.probe import (
     from_laptop,
     granted,
     named,
+    refusals,
 )
 from toolkit.checks.subject import Subject
 from toolkit.model import RDP_PORT, Application
@@ -71,7 +72,7 @@ def test_is_refused_application(subject: Subject, case: Case) -> str:
         raise NotCheckedError("every port of it is also one of an application that the profile has")
     for door in doors:
         alive(subject, door)
-    answers = from_laptop(subject)
+    answers = refusals(subject)
     assert not any(answers[door].open for door in doors), named(doors, answers)
     return named(doors, answers)
 
@@ -110,7 +111,7 @@ def test_is_refused_other_desktops(subject: Subject) -> str:
             listening = subject.other(desktop).output(f"ss -Hlnt sport = :{RDP_PORT}")
             if not listening.strip():
                 raise NotCheckedError(f"nothing listens on {desktop.name}, so silence proves nothing")
-    answers = from_laptop(subject)
+    answers = refusals(subject)
     assert not any(answers[d].open for d in doors), named(doors, answers)
     return named(doors, answers)
 
@@ -125,7 +126,7 @@ def test_is_refused_other_desktops(subject: Subject) -> str:
 )
 def test_is_refused_administration(subject: Subject) -> str:
     others = {a for m in subject.commune.laptops for a in (m.tunnel_address, m.tunnel_address6)}
-    answers = from_laptop(subject)
+    answers = refusals(subject)
     doors = [d for d in answers if d.port == SSH_PORT and d.address not in others and d not in application_doors(subject.commune)]
     assert not any(answers[d].open for d in doors), named(doors, answers)
     return named(doors, answers)
@@ -141,7 +142,7 @@ def test_is_refused_administration(subject: Subject) -> str:
 )
 def test_is_refused_other_laptops(subject: Subject) -> str:
     addresses = {a for m in subject.commune.peers if m.name != subject.name for a in (m.tunnel_address, m.tunnel_address6)}
-    answers = from_laptop(subject)
+    answers = refusals(subject)
     doors = [d for d in answers if d.address in addresses]
     if not doors:
         raise NotCheckedError("there is no other laptop")

@@ -140,7 +140,7 @@ def _back(subject: Subject) -> float:
         try:
             _handshake(subject)
         except AssertionError:
-            if time.monotonic() - started > 30:
+            if time.monotonic() - started > 45:
                 raise
             time.sleep(0.5)
         else:
