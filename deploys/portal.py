@@ -9,7 +9,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from deploys.remote_desktop import LAUNCHERS, launcher
-from deploys.resolver import NETWORK, SCRIPT
+from deploys.resolver import NETWORK
 from deploys.service import UnitState
 from deploys.template import render
 from deploys.text import no_file, text_file
@@ -44,7 +44,6 @@ def portal(agent: Agent | None, commune: Commune) -> None:
         script=BROWSER,
         names=NAMES,
         servers=NETWORK,
-        servers_script=SCRIPT,
     )
     whom = f" ({commune.contact})" if commune.contact else ""
     failed = shlex.quote(f"L'accès au Wi-Fi public n'a pas pu s'ouvrir. Prévenez l'informatique{whom}.")

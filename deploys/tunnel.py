@@ -64,11 +64,16 @@ def _family(network: Network) -> str:
 
 
 def routing_rules(commune: Commune) -> list[RoutingRule]:
-    """In full mode: the bench by its own cable if there is one, and the town hall's addresses always through the tunnel."""
+    """In full mode: the bench by its own cable if there is one, and the town hall's addresses always through the tunnel.
+
+    What bears WireGuard's mark goes by the network here, even where that network uses the town hall's addresses.
+    """
     network = commune.network
-    bench = [RoutingRule(_family(n), f"to {n} lookup main suppress_prefixlength 0 priority 5000") for n in network.bench]
     inside = [n for n in (*network.lan, network.tunnel, network.tunnel6) if n]
-    return bench + [RoutingRule(_family(n), f"not fwmark {MARK} to {n} lookup {TABLE} priority 5001") for n in inside]
+    families = sorted({_family(n) for n in inside})
+    marked = [RoutingRule(family, f"fwmark {MARK} lookup main priority 5000") for family in families]
+    bench = [RoutingRule(_family(n), f"to {n} lookup main suppress_prefixlength 0 priority 5001") for n in network.bench]
+    return [*marked, *bench, *(RoutingRule(_family(n), f"to {n} lookup {TABLE} priority 5002") for n in inside)]
 
 
 def addresses(me: Laptop, commune: Commune) -> list[str]:
@@ -95,7 +100,8 @@ def configuration(me: Laptop, commune: Commune) -> str:
         mark=MARK,
         full=network.mode is Mode.FULL,
         private_key=PRIVATE_KEY,
-        rules=routing_rules(commune),
+        rules=(found := routing_rules(commune)),
+        families=sorted({rule.family for rule in found}),
         resolvers=resolvers(commune),
         zones=[f"~{zone}" for zone in network.zones or (commune.domain,)],
         gateway=commune.gateway,
@@ -143,9 +149,9 @@ def _ip(address: str) -> str:
 def tunnel(me: Laptop, commune: Commune) -> None:
     """Have the tunnel up, now and at boot, and the gateway found wherever the laptop is."""
     text = configuration(me, commune)
-    service = render("endpoint/telekit-endpoint.service.j2", script=FIND, servers=NETWORK, servers_script=SCRIPT)
     units = {
-        f"{UNITS}/telekit-endpoint.service": service,
+        f"{UNITS}/telekit-network-servers.service": render("endpoint/telekit-network-servers.service.j2", script=SCRIPT),
+        f"{UNITS}/telekit-endpoint.service": render("endpoint/telekit-endpoint.service.j2", script=FIND, servers=NETWORK),
         f"{UNITS}/telekit-endpoint.timer": render("endpoint/telekit-endpoint.timer.j2"),
     }
     text_file("Write the search for the gateway", FIND, finder(commune), mode="755")
