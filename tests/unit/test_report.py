@@ -158,10 +158,14 @@ def _drawn(progress: Progress) -> str:
 def test_without_a_terminal_there_is_a_line_for_each_finished_machine(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report("provision")
     report.phase("Enrolling", ["a", "b"])
-    report.emit(MachineDone("a", Outcome.CHANGED, 2, 1.0))
+    report.emit(StageStarted("a", "", 2))
+    report.emit(OperationDone("a", "Make the key", changed=True, seconds=1))
+    report.emit(MachineDone("a", Outcome.CHANGED, 1, 1.0))
     report.phase("Provisioning", ["a", "b"], last=True)
+    report.emit(StageStarted("a", "", 2))
     report.emit(OperationDone("a", "Install", changed=True, seconds=1))
-    report.emit(MachineDone("a", Outcome.CHANGED, 7, 12.0))
+    report.emit(OperationDone("a", "Configure", changed=False, seconds=1))
+    report.emit(MachineDone("a", Outcome.CHANGED, 1, 12.0))
     report.emit(OperationFailed("b", "Run unbound", "no"))
     report.emit(MachineDone("b", Outcome.FAILED, 0, 3.0))
     said = capsys.readouterr()
@@ -169,7 +173,7 @@ def test_without_a_terminal_there_is_a_line_for_each_finished_machine(capsys: py
     assert said.err.splitlines() == [
         "Enrolling: 2",
         "Provisioning: 2",
-        "  a                   7 changes in 12 s",
+        "  a                   2 changes in 13 s",
         "  b                   failed: Run unbound in 3.0 s",
     ]
 

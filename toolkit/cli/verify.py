@@ -102,9 +102,12 @@ def _internet(folder: Path) -> Vantage | None:
 
 
 def _follow(scope: Scope, done: CheckDone) -> None:
-    result = done.result
-    if result.outcome != "passed":
-        scope.report.say(f"  {done.machine:<20}{result.outcome}: {result.title}")
+    from toolkit.engine.events import OperationDone
+
+    check = done.result
+    scope.report.emit(OperationDone(done.machine, check.title, changed=False, seconds=check.seconds))
+    if check.outcome != "passed":
+        scope.report.say(f"  {done.machine:<20}{check.outcome}: {check.title}")
 
 
 def _result(job: Job, found: VerifyResult, written: list[Path]) -> Result:
@@ -124,7 +127,7 @@ def _result(job: Job, found: VerifyResult, written: list[Path]) -> Result:
 
 def _report(machine: Machine, found: VerifyResult) -> MachineReport:
     mine = [r for r in found.results if r.machine == machine.name]
-    checks = tuple(Check(r.title, r.outcome, r.detail, r.seconds) for r in mine)
+    checks = tuple(Check(r.title, r.outcome, _seen(r), r.seconds) for r in mine)
     outcomes = {r.outcome for r in mine}
     report = MachineReport(machine.name, str(machine.role), State.PASSED, checks=checks, seconds=sum(r.seconds for r in mine))
     if machine.name in found.unreachable:
@@ -134,6 +137,14 @@ def _report(machine: Machine, found: VerifyResult) -> MachineReport:
     if "passed" not in outcomes:
         return replace(report, state=State.UNCHECKED)
     return replace(report, reason=_of(mine, "passed"))
+
+
+def _seen(check: CheckResult) -> str:
+    """What was seen, and for a failure what was tried and how to mend it, a line each."""
+    if check.outcome != "failed":
+        return check.detail
+    parts = (("tried", check.tried), ("expected", check.expected), ("seen", check.seen), ("to mend it", check.fix))
+    return "\n".join(f"{word}: {text}" for word, text in parts if text)
 
 
 def _of(results: list[CheckResult], outcome: str) -> str:

@@ -23,8 +23,10 @@ class Report:
     def __init__(self, command: str = "", *, json: bool = False, debug: bool = False) -> None:
         self.command, self.json, self.debug = command, json, debug
         self.diff = True
-        self.out = Style(colour=wants_colour(sys.stdout))
-        self.err = Style(colour=wants_colour(sys.stderr))
+        # Kept as they are now: checks redirect what Python calls standard error while they run.
+        self.stdout, self.stderr = sys.stdout, sys.stderr
+        self.out = Style(colour=wants_colour(self.stdout))
+        self.err = Style(colour=wants_colour(self.stderr))
         self._live: Live | None = None
         self._progress: Progress | None = None
 
@@ -36,14 +38,14 @@ class Report:
         if self.json:
             from toolkit.report.document import to_json
 
-            print(to_json(result), flush=True)
+            print(to_json(result), file=self.stdout, flush=True)
             return
-        self._write(result, sys.stdout, self.out, diff=self.diff)
+        self._write(result, self.stdout, self.out, diff=self.diff)
 
     def preview(self, result: Result, *, diff: bool = True) -> None:
         """A result on the way, before a question: on standard error, so that standard output keeps one document."""
         self.quiet()
-        self._write(result, sys.stderr, self.err, diff=diff)
+        self._write(result, self.stderr, self.err, diff=diff)
 
     def _write(self, result: Result, stream: TextIO, style: Style, *, diff: bool) -> None:
         from toolkit.report.text import lines
@@ -52,7 +54,7 @@ class Report:
 
     def raw(self, text: str) -> None:
         """Text that another program reads, on standard output as it is."""
-        print(text, flush=True)
+        print(text, file=self.stdout, flush=True)
 
     # -- on the way --------------------------------------------------------------------------------------------------
 
@@ -61,7 +63,7 @@ class Report:
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(text, file=self.stderr, flush=True)
 
     def warn(self, problems: Iterable[Problem]) -> None:
         """Warnings, where JSON does not carry them already."""
@@ -79,7 +81,7 @@ class Report:
 
             self._progress = Progress()
         self._progress.phase(title, machines, last=last)
-        if self._live is None and sys.stderr.isatty() and wants_colour(sys.stderr):
+        if self._live is None and self.stderr.isatty() and wants_colour(self.stderr):
             self._start_live()
         elif self._live is None:
             self.say(f"{title}: {len(machines)}")
@@ -88,8 +90,10 @@ class Report:
         from rich.console import Console
         from rich.live import Live
 
-        console = Console(stderr=True)
-        self._live = Live(self._progress, console=console, transient=True, refresh_per_second=8, redirect_stdout=False)
+        console = Console(file=self.stderr)
+        self._live = Live(
+            self._progress, console=console, transient=True, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
+        )
         self._live.start()
 
     def emit(self, event: Event) -> None:
@@ -111,13 +115,13 @@ class Report:
     @property
     def interactive(self) -> bool:
         """Someone sits at both ends of the terminal."""
-        return sys.stdin.isatty() and sys.stderr.isatty()
+        return sys.stdin.isatty() and self.stderr.isatty()
 
     def ask(self, question: str, default: str = "") -> str:
         """One line from the person at the terminal."""
         self.quiet()
         shown = f" [{default}]" if default else ""
-        print(f"{question}{shown}: ", end="", file=sys.stderr, flush=True)
+        print(f"{question}{shown}: ", end="", file=self.stderr, flush=True)
         answer = sys.stdin.readline()
         if not answer:
             raise KeyboardInterrupt
@@ -132,7 +136,7 @@ class Report:
         from getpass import getpass
 
         self.quiet()
-        return getpass(f"{question}: ", stream=sys.stderr)
+        return getpass(f"{question}: ", stream=self.stderr)
 
     # -- errors ------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -42,6 +42,9 @@ class Progress:
         self.title = ""
         self.last = False
         self.kept = 0
+        # What a machine's phases changed and took together: planning changes nothing and is not counted.
+        self.changed: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
         self.lines: dict[str, Line] = {}
         self.started = clock()
 
@@ -66,8 +69,9 @@ class Progress:
                 return f"unreachable: {reason}"
             case events.StageStarted(stage=stage, operations=operations):
                 line.state, line.step, line.planned, line.done = RUNNING, stage, operations, 0
-            case events.OperationDone(name=name):
+            case events.OperationDone(name=name, changed=changed):
                 line.state, line.done, line.step = RUNNING, line.done + 1, short(name)
+                self.changed[event.machine] += changed
             case events.OperationFailed(name=name):
                 line.state, line.step = "failed", name
             case events.MachineDone():
@@ -79,13 +83,15 @@ class Progress:
 
         assert isinstance(done, events.MachineDone)
         line.state = str(done.outcome)
+        self.spent[done.machine] += done.seconds if line.planned else 0.0
         if line.state in TROUBLED:
             said = f"{line.state}: {line.step}" if line.step else line.state
         elif self.last:
-            said = counted(done.changed, "change") if done.changed else line.state
+            changed = self.changed[done.machine]
+            said = counted(changed, "change") if changed else line.state
         else:
             return None
-        return f"{said} in {seconds(done.seconds)}"
+        return f"{said} in {seconds(self.spent[done.machine] or done.seconds)}"
 
     def headline(self) -> str:
         """Counts by state, and how long the rest should take."""

@@ -44,8 +44,6 @@ def sentence(machine: MachineReport) -> str:
             return f"would make {text}" if machine.state is State.PENDING else text
         case State.UNCHANGED:
             return "no change"
-        case State.PASSED:
-            return f"passed: {counted(len(machine.checks), 'check')}"
         case _:
             return f"{machine.state}: {machine.reason}" if machine.reason else str(machine.state)
 
