@@ -15,8 +15,9 @@ KNOCK = """\
 knock() {
   said=$(timeout 3 bash -c '
     exec 3<>"/dev/$1/$2/$3" || exit 1
-    [ "$1" = udp ] && printf "telekit verify\\n" >&3 || printf "open\\n"
-    IFS= LC_ALL=C read -r -t 1.5 -u 3 line; printf %s "$line"
+    [ "$1" = tcp ] && echo open || echo telekit verify >&3
+    said=$(timeout 1.5 dd bs=600 count=1 status=none <&3 2>&1) && [ "$1$said" != udp ] && [ "$1" = udp ] && echo open
+    printf "%s" "$said"
   ' knock "$1" "$2" "$3" 2>&1 | tr -c '[:print:]\\n' '?' | head -c 600 | tr '\\n' ' ')
   printf '%s %s %s %s\\n' "$1" "$2" "$3" "$said"
 }
@@ -68,14 +69,12 @@ def knock(subject: Subject, doors: Iterable[Door]) -> dict[Door, Answer]:
     found = {}
     for line in subject.output(f"bash <<'KNOCK'\n{script}KNOCK\n", seconds=30).splitlines():
         protocol, address, port, said = line.split(" ", 3)
-        found[(protocol, address, int(port))] = _answer(protocol, said.strip())
+        found[(protocol, address, int(port))] = _answer(said.strip())
     return {door: found.get((door.protocol, str(door.address), door.port), Answer("silent")) for door in wanted}
 
 
-def _answer(protocol: str, said: str) -> Answer:
-    if protocol == "udp" and said and "onnection refused" not in said and "bash:" not in said and "knock:" not in said:
-        return Answer("open", said[:200])
-    if protocol == "tcp" and said.startswith("open"):
+def _answer(said: str) -> Answer:
+    if said.startswith("open"):
         return Answer("open", said.removeprefix("open").strip()[:200])
     if not said:
         return Answer("silent")

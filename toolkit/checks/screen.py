@@ -58,7 +58,7 @@ while [ $(( $(date +%s) - started )) -lt {seconds} ]; do
   [ $steady -ge 2 ] && break
 done
 if kill -0 $client 2>/dev/null; then alive=true; code=null; else alive=false; wait $client; code=$?; client=; fi
-said=$(tr -c '[:print:]\\n' ' ' < "$work/client" | tr '"\\\\' "'/" | tail -n 12 | tr '\\n' '|')
+said=$(tr '\\000-\\010\\013-\\037' ' ' < "$work/client" | tr '"\\\\' "'/" | tail -n 12 | tr '\\n' '|')
 printf '{{"colours": %s, "alive": %s, "code": %s, "said": "%s", "seconds": %s}}\\n' \
   "$colours" "$alive" "$code" "$said" $(( $(date +%s) - started ))
 [ "$alive" = false ] || base64 -w 0 "$work/screen.png"
