@@ -57,14 +57,16 @@ class Town:
 
 
 @contextmanager
-def standing(name: str, release: str, port: int, folder: Path, *, only: Sequence[str] = ()) -> Iterator[Town]:
+def standing(
+    name: str, release: str, port: int, folder: Path, *, only: Sequence[str] = (), bare: Sequence[str] = ()
+) -> Iterator[Town]:
     """A town of this name for the duration of the block, whatever an earlier run left of it."""
     lab = create(name)
     lab.down()
     copy_inventory(SOURCE, folder / "lab", port)
     town = Town(create(name, folder / "lab"), release, folder)
     try:
-        town.lab.up(release, only=only)
+        town.lab.up(release, only=only, bare=bare)
         yield town
     finally:
         lab.down()
@@ -73,7 +75,9 @@ def standing(name: str, release: str, port: int, folder: Path, *, only: Sequence
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "release" in metafunc.fixturenames:
         releases = metafunc.config.getoption("--lab-release") or RELEASES
-        metafunc.parametrize("release", [r for r in RELEASES if r in releases], scope="session", indirect=True)
+        # A module that takes long names the one Debian on which it is tried.
+        of_module = getattr(metafunc.module, "RELEASES", RELEASES)
+        metafunc.parametrize("release", [r for r in of_module if r in releases], scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +112,15 @@ def outpost(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) 
     only = ("gw-mairie", "bureau-finances-03", "portable-041")
     folder = tmp_path_factory.mktemp(f"outpost-{release}")
     with standing(f"outpost-{release}", release, PORTS[release] + 50, folder, only=only) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def bare(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A gateway as an installer leaves it, without administrator's account, and nobody has compared its key yet."""
+    folder = tmp_path_factory.mktemp(f"bare-{release}")
+    with standing(f"bare-{release}", release, PORTS[release] + 90, folder, only=["gw-mairie"], bare=["gw-mairie"]) as found:
+        (found.inventory / "known_hosts").unlink()
         yield found
 
 
