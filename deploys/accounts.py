@@ -85,7 +85,7 @@ class AgentAccounts(FactBase[Found]):
 
 def _expiry(agent: Agent) -> int:
     """The first day on which the account is closed by itself, in days since 1970."""
-    return (agent.ends + timedelta(days=1) - EPOCH).days if agent.ends else NEVER
+    return (agent.last_day + timedelta(days=1) - EPOCH).days if agent.last_day else NEVER
 
 
 @operation()

@@ -11,7 +11,7 @@ from pyinfra.context import host
 from pyinfra.operations import files
 
 from deploys.packages import install
-from deploys.service import run, stop
+from deploys.service import UnitState, run
 from deploys.template import render
 from deploys.text import text_file
 from toolkit.model import Antivirus, Commune
@@ -20,9 +20,11 @@ QUARANTINE = "/var/lib/telekit/quarantine"
 CLAMD = "/etc/clamav/clamd.conf"
 REMOVABLE = "/etc/clamav/removable.conf"
 FRESHCLAM = "/etc/clamav/freshclam.conf"
+WATCH = "/usr/local/lib/telekit/watch-removable"
 TELL = "/usr/local/lib/telekit/tell-quarantine"
 UNITS = "/etc/systemd/system"
-SCRATCH = "/var/lib/clamav"
+ONCE = "clamav-freshclam-once.service"
+DATABASES = "/var/lib/clamav"
 
 # The daemon holds the log and the databases' lock: it makes way for a first download whose failure can be told.
 DOWNLOAD = f"""\
@@ -41,7 +43,7 @@ class SignaturesAreThere(FactBase[bool]):
     """Whether every wanted database is there."""
 
     def command(self, databases: Sequence[str]) -> str:
-        tests = " && ".join(f"ls {SCRATCH}/{shlex.quote(name)}.* > /dev/null 2>&1" for name in databases)
+        tests = " && ".join(f"ls {DATABASES}/{shlex.quote(name)}.* > /dev/null 2>&1" for name in databases)
         return f"{tests or 'true'} && echo yes; true"
 
     def process(self, output: list[str]) -> bool:
@@ -52,6 +54,14 @@ class SignaturesAreThere(FactBase[bool]):
 def _first_download(databases: Sequence[str], sources: str) -> Generator[str, None, None]:
     if not host.get_fact(SignaturesAreThere, databases=list(databases)):
         yield DOWNLOAD.format(sources=sources)
+
+
+@operation()
+def _leave_updates_to_daemon() -> Generator[str, None, None]:
+    """Debian 13 also updates once at boot, before the tunnel is up and against the daemon's lock: that fails each time."""
+    found = host.get_fact(UnitState, unit=ONCE, files=())
+    if found.enabled == "enabled" or found.state == "failed":
+        yield f"systemctl disable --quiet --now {ONCE}; systemctl reset-failed {ONCE} 2>/dev/null; true"
 
 
 def wanted_databases(wanted: Antivirus) -> list[str]:
@@ -97,7 +107,7 @@ def units(wanted: Antivirus) -> dict[str, dict[str, str]]:
 
 def _removable() -> dict[str, str]:
     """What makes every file system that is mounted for an agent a watched one."""
-    template = render("clamav/telekit-removable@.service.j2", quarantine=QUARANTINE, config=REMOVABLE)
+    template = render("clamav/telekit-removable@.service.j2", script=WATCH)
     mount = render("clamav/mount.conf.j2")
     return {
         f"{UNITS}/telekit-removable@.service": template,
@@ -119,17 +129,21 @@ def antivirus(commune: Commune) -> None:
     clamd, freshclam, parts = scanner(["/home"]), updater(wanted), units(wanted)
     text_file("Write clamd.conf", CLAMD, clamd)
     text_file("Write the antivirus of removable media", REMOVABLE, scanner([]))
+    watch = render("clamav/watch-removable.sh.j2", quarantine=QUARANTINE, config=REMOVABLE)
+    text_file("Write the watch over removable media", WATCH, watch, mode="755")
     text_file("Write freshclam.conf", FRESHCLAM, freshclam)
     text_file(
-        "Write the antivirus' message", TELL, render("clamav/tell.sh.j2", message=shlex.quote(_message(commune))), mode="755"
+        "Write the antivirus' message",
+        TELL,
+        render("clamav/tell.sh.j2", message=shlex.quote(_message(commune)), quarantine=QUARANTINE, told=f"{QUARANTINE}.told"),
+        mode="755",
     )
     for path, text in {**{p: t for part in parts.values() for p, t in part.items()}, **_removable()}.items():
         text_file(f"Write {path.removeprefix(UNITS + '/')}", path, text)
 
     sources = ", ".join([wanted.mirror or "database.clamav.net"] * wanted.official + list(wanted.databases))
     _first_download(name="Fetch the first virus signatures", databases=wanted_databases(wanted), sources=sources)
-    # Debian 13 starts it beside the daemon, which holds the lock that both need.
-    stop(name="Leave updates to the daemon", unit="clamav-freshclam-once.service")
+    _leave_updates_to_daemon(name="Leave updates to the daemon")
     run(name="Run the signatures' updates", unit="clamav-freshclam.service", files={FRESHCLAM: freshclam})
     daemon = parts["clamav-daemon.socket"] | parts["clamav-daemon.service"] | {CLAMD: clamd}
     run(name="Run the antivirus", unit="clamav-daemon.service", files=daemon)
