@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import resource
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +14,10 @@ from pyinfra.api.config import Config
 
 from toolkit.engine import events, sentences
 from toolkit.engine.batch import Connector, Machine
-from toolkit.engine.batch.link import CommandTimeoutError, LinkLostError
+from toolkit.engine.batch.link import CommandTimeoutError, LinkLostError, within
 from toolkit.engine.batch.reach import UnreachableError
 from toolkit.engine.events import Event, OperationFailed, Outcome
+from toolkit.engine.process import allow_files, interruptible, route_logs
 from toolkit.engine.target import Completed, MachinePlan, MachineResult, Options, PlannedOperation, Target
 from toolkit.errors import TelekitError
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 Deploys = Callable[[Target], Sequence[Callable[[], None]]]
 T = TypeVar("T")
-# Files that this process opens besides connections, and those a connection needs while it is made.
-FILES_BESIDE, FILES_A_MACHINE = 128, 2
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,10 +34,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, machines: Mapping[str, str]) -> None:
         self.machines = machines
         super().__init__("interrupted in the middle of " + ", ".join(machines) if machines else "interrupted")
-
-
-class DeadlineError(Exception):
-    """One machine took longer than all of its work may."""
 
 
 class Session:
@@ -56,8 +49,8 @@ class Session:
         self.unreachable: dict[str, str] = {}
         self._machines: dict[str, Machine] = {}
         self._hosts: dict[str, Host] = {}
-        _route_logs(debug=options.debug)
-        _allow_files(FILES_BESIDE + FILES_A_MACHINE * len(self.targets))
+        route_logs(debug=options.debug)
+        allow_files(len(self.targets))
 
     def __enter__(self) -> Session:
         return self
@@ -129,7 +122,8 @@ class Session:
             return Completed(124, "", str(error))
         except LinkLostError as error:
             raise TelekitError(self._lost(target, error), where=target.name) from error
-        return Completed(done.code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        errors = done.stderr.decode(errors="replace") or (f"no end after {seconds:g} s" if done.code == 124 else "")
+        return Completed(done.code, done.stdout.decode(errors="replace"), errors)
 
     def run_all(
         self, script_of: Callable[[Target], str], *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False
@@ -165,7 +159,7 @@ class Session:
         operations: tuple[PlannedOperation, ...] = ()
         error = ""
         try:
-            with gevent.Timeout(self.options.deadline_seconds, DeadlineError()):
+            with within(self.options.deadline_seconds):
                 planned = self._machine(target).plan(deploys) if deploys else []
         except Exception as failure:  # noqa: BLE001 - whatever a recipe raises must not stop the other machines
             error = self._told(target, failure)
@@ -191,7 +185,7 @@ class Session:
         observer = _Emitting(target.name, self.emit)
         failed: OperationFailed | None = None
         try:
-            with gevent.Timeout(self.options.deadline_seconds, DeadlineError()):
+            with within(self.options.deadline_seconds):
                 applied = self._machine(target).apply(deploys, observer)
             if applied.failure is not None:
                 failed = OperationFailed(target.name, sentences.short(applied.failure.name), applied.failure.output)
@@ -210,7 +204,7 @@ class Session:
 
     def _told(self, target: Target, failure: Exception) -> str:
         """An exception in words; a connection that broke is counted."""
-        if isinstance(failure, DeadlineError):
+        if isinstance(failure, CommandTimeoutError):
             late = OSError(f"not finished after {self.options.deadline_seconds:.0f} s: given up")
             return self._lost(target, late)
         if isinstance(failure, LinkLostError):
@@ -230,17 +224,25 @@ class Session:
             done[target.name] = work(target)
             at_work.discard(target.name)
 
-        try:
-            gevent.joinall([pool.spawn(one, target) for target in targets], raise_error=True)
-        except KeyboardInterrupt:
-            pool.kill()
-            middle = {name: self._machines[name].current for name in sorted(at_work) if name in self._machines}
-            for name in middle:
-                self._lost(next(t for t in self.targets if t.name == name), OSError("interrupted"))
-            raise Interrupted(middle) from None
-        finally:
-            pool.kill()
-        return done
+        with interruptible() as interrupted:
+            tasks = gevent.spawn(lambda: gevent.joinall([pool.spawn(one, target) for target in targets], raise_error=True))
+            try:
+                gevent.wait([tasks, interrupted], count=1)
+                if not interrupted.is_set():
+                    tasks.get()
+                    return done
+            finally:
+                tasks.kill()
+                pool.kill()
+        raise Interrupted(self._leave(at_work))
+
+    def _leave(self, at_work: set[str]) -> dict[str, str]:
+        """Let go of the machines that were in the middle of something; each with the operation it was at."""
+        middle = {name: sentences.short(self._machines[name].current) for name in sorted(at_work) if name in self._machines}
+        for target in self.targets:
+            if target.name in middle:
+                self._lost(target, OSError("interrupted"))
+        return middle
 
 
 class _Emitting:
@@ -261,27 +263,3 @@ class _Emitting:
         else:
             self.unchanged += 1
         self.emit(events.OperationDone(self.machine, sentences.short(name), changed, seconds))
-
-
-def _route_logs(*, debug: bool) -> None:
-    """Keep pyinfra and paramiko off the screen, where Python would print their errors; `debug` lets pyinfra's through."""
-    for name, through in (("pyinfra", debug), ("paramiko", False)):
-        log = logging.getLogger(name)
-        log.propagate = through
-        log.setLevel(logging.DEBUG if through else logging.ERROR)
-        if not log.handlers:
-            log.addHandler(logging.NullHandler())
-
-
-def _allow_files(wanted: int) -> None:
-    """Raise this process's own limit of open files as far as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = max(wanted, soft)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    if wanted > hard:
-        raise TelekitError(
-            f"this process may open {hard} files, and these machines need {wanted}",
-            hint="raise the limit: ulimit -Hn, or LimitNOFILE= of the service",
-        )

@@ -49,7 +49,7 @@ class Connector:
         agent: bool = True,
         connect_seconds: float = 10,
         silence_seconds: float = 15,
-        attempts: int = 6,
+        attempts: int = 5,
         ssh_config: Path | None = None,
     ) -> None:
         self.known_hosts = KnownHosts(known_hosts)
@@ -70,7 +70,7 @@ class Connector:
                 if attempt == self.attempts:
                     raise
                 # Jitter, or the callers that were dropped together come back together.
-                time.sleep(random.uniform(0.05, 0.25) * 2**attempt)  # noqa: S311 - not for cryptography
+                time.sleep(random.uniform(0.1, 0.3) * 2 ** (attempt - 1))  # noqa: S311 - not for cryptography
         raise AssertionError("unreachable")
 
     def route(self, target: Hop) -> list[Hop]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,6 +55,24 @@ class Link(Protocol):
         """Let go of the machine; a second time does nothing."""
 
 
+@contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """End the block with CommandTimeoutError if it takes longer.
+
+    Inside it is a gevent.Timeout, which no `except TimeoutError` or `except Exception` on the way takes for its own.
+    """
+    timer = gevent.Timeout(seconds)
+    timer.start()
+    try:
+        yield
+    except gevent.Timeout as late:
+        if late is not timer:
+            raise
+        raise CommandTimeoutError(f"no end after {seconds:g} s") from None
+    finally:
+        timer.close()
+
+
 class LocalLink:
     """This machine itself."""
 
@@ -80,7 +99,7 @@ class LocalLink:
         errors: list[bytes] = []
         tasks.append(gevent.spawn(_drain, process.stderr, errors.append))
         try:
-            with gevent.Timeout(timeout, CommandTimeoutError(f"no end after {timeout} s")):
+            with within(timeout):
                 gevent.joinall(tasks, raise_error=True)
                 process.wait()
         finally:

@@ -12,7 +12,7 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
-from toolkit.engine.batch.link import CHUNK, CommandTimeoutError, Completed, LinkLostError
+from toolkit.engine.batch.link import CHUNK, Completed, LinkLostError, within
 
 KEEPALIVE_SECONDS = 30
 
@@ -66,7 +66,7 @@ class SshLink:
         self.executions += 1
         kept: list[bytes] = []
         errors: list[bytes] = []
-        with gevent.Timeout(timeout, CommandTimeoutError(f"no end after {timeout} s")):
+        with within(timeout):
             channel = self._channel()
             channel.settimeout(self.silence_seconds)
             tasks: list[gevent.Greenlet] = []
@@ -84,8 +84,9 @@ class SshLink:
             finally:
                 gevent.killall(tasks)
                 channel.close()
-        if code == -1 and not self.transport.is_active():
-            raise self._gone("the connection broke while a command ran")
+        if code == -1:
+            # No exit status: the command was ended by a signal, or the connection is.
+            self._probe()
         return Completed(code, b"".join(kept), b"".join(errors))
 
     def _request(self, channel: paramiko.Channel, command: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,14 @@ from pyinfra.connectors.util import make_unix_command
 
 ROOT = "sudo -H -n sh -s"
 SELF = "sh -s"
+
+
+def shell(*, sudo: bool, seconds: float | None = None) -> str:
+    """The command that reads a script; with `seconds`, one that ends it and all it started after that time."""
+    limit = f"timeout -k 2 {math.ceil(seconds)} " if seconds is not None else ""
+    return f"sudo -H -n {limit}{SELF}" if sudo else f"{limit}{SELF}"
+
+
 # What else changes who a command runs as, or in what environment sudo starts it.
 _OTHER = (
     "_sudo_user", "_use_sudo_login", "_sudo_password", "_preserve_sudo_env", "_su_user", "_use_su_login",

@@ -12,7 +12,9 @@ from toolkit.engine.batch.facts import Facts
 from toolkit.engine.batch.link import Completed, Link
 from toolkit.engine.batch.machine import Deploy, Run
 from toolkit.engine.batch.plan import Planned, plan
-from toolkit.engine.batch.sudo import ROOT, SELF
+from toolkit.engine.batch.sudo import shell
+
+PATIENCE_SECONDS = 10
 
 
 class Silent:
@@ -64,9 +66,14 @@ class Machine:
         return self._apply.go()
 
     def script(self, script: str, *, sudo: bool, seconds: float | None = None, reads_only: bool = False) -> Completed:
-        """Run a shell script, which travels on standard input; `reads_only`: what is known of the machine stays true."""
+        """Run a shell script, which travels on standard input; `reads_only`: what is known of the machine stays true.
+
+        seconds: after that long it is ended, there, with exit status 124.
+        """
         if not reads_only:
             self.facts.forget()
         # Read whole before it runs, and never waiting for input: a script must not eat its own next line.
         body = f"{{\n:\n{script}\n}} </dev/null\n"
-        return self.link.execute(ROOT if sudo else SELF, [body.encode()], timeout=seconds)
+        # The machine ends it; the way there and back has its own time.
+        patience = seconds + PATIENCE_SECONDS if seconds is not None else None
+        return self.link.execute(shell(sudo=sudo, seconds=seconds), [body.encode()], timeout=patience)
