@@ -27,9 +27,7 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
     key = job.identities[0] if job.identities else None
     with journal.run(job.folder, "provision", job.commune.slug, selected=job.names, key=key) as run:
         with _visit(job, observer) as visit:
-            visit.arrive()
-            if confirm is not None and not confirm(visit.plan()):
-                run.forget()
+            if not _agreed(visit, run, confirm):
                 return Result("provision", job.commune.slug, closing="Nothing was touched.")
             try:
                 result = visit.provision()
@@ -39,6 +37,19 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
                 return result
         run.finish(result)
         return result
+
+
+def _agreed(visit: Visit, run: journal.Run, confirm: Confirm | None) -> bool:
+    """Arrive, show, ask; a run that ends here did nothing and leaves no entry."""
+    try:
+        visit.arrive()
+        agreed = confirm is None or confirm(visit.plan())
+    except KeyboardInterrupt:
+        run.forget()
+        raise
+    if not agreed:
+        run.forget()
+    return agreed
 
 
 @contextmanager

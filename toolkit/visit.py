@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toolkit import preflight
 from toolkit.enrolment import FILE, Enrolment
 from toolkit.model import Role
-from toolkit.result import Change, MachineReport, Result, State, counted
+from toolkit.result import TROUBLE, Change, MachineReport, Result, State, counted
 from toolkit.roles import ROLES, Recipe
 from toolkit.targets import HOMELESS
 from toolkit.watch import Watch
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from toolkit.engine import MachinePlan, Session, Target
 
 Data = dict[str, dict[str, object]]
+# More machines than this are not listed in the command that follows.
+NAMED = 5
 AGAIN = "it is half done: run provision again to finish it"
 
 
@@ -132,7 +134,8 @@ class Visit:
     def _provisioned(self) -> Result:
         slug, machines = self.enrolment.job.commune.slug, self._in_order()
         result = Result("provision", slug, machines)
-        selection = "".join(f" --only {m.name}" for m in machines if m.state in (State.FAILED, State.UNREACHABLE))
+        troubled = [m.name for m in machines if m.state in TROUBLE]
+        selection = "".join(f" --only {name}" for name in troubled) if len(troubled) <= NAMED else ""
         following = f"telekit provision --commune {slug}{selection}" if result.troubled else f"telekit verify --commune {slug}"
         seconds = round(time.monotonic() - self.began, 3)
         return Result(

@@ -12,16 +12,23 @@ import click
 
 from toolkit import __version__
 from toolkit.cli import daily, small
+from toolkit.cli.agent import access, agent
 from toolkit.cli.init import init
 from toolkit.cli.lab import lab
 from toolkit.cli.options import example
 from toolkit.cli.trust import trust
 from toolkit.cli.verify import verify
-from toolkit.errors import TelekitError
+from toolkit.errors import Problem, TelekitError
 from toolkit.report import Report
 from toolkit.result import Result
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+# What an interruption leaves, where that is not nothing; provision says it machine by machine.
+LEFT = {
+    "trust": "the keys accepted so far are kept, and running it again goes on from there",
+    "lab up": "running it again finishes it, and `telekit lab down` removes what is there",
+    "lab down": "running it again finishes it",
+}
 
 
 class Commands(click.Group):
@@ -42,7 +49,8 @@ def telekit() -> None:
 
 
 for command in (
-    init, daily.check, trust, daily.plan, daily.provision, verify, daily.status, small.password, lab, small.completion,
+    init, daily.check, trust, daily.plan, daily.provision, verify, daily.status, agent, access, small.password, lab,
+    small.completion,
 ):  # fmt: skip
     telekit.add_command(command)
 
@@ -77,17 +85,22 @@ def _run(given: Sequence[str], report: Report) -> int:
         report.error(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        report.failure("interrupted; nothing is half done.")
+        report.failure(Problem(f"interrupted; {LEFT.get(report.command, 'nothing is half done')}"), INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:
-        from toolkit.cli.bug import record
-
         if report.debug:
             raise
-        report.failure(f"this is a bug in telekit: {type(error).__name__}. What happened is in {record(given, error)}")
+        _bug(given, error, report)
         return 1
+
+
+def _bug(given: Sequence[str], error: Exception, report: Report) -> None:
+    from toolkit.cli.bug import record
+
+    problem = Problem(f"this is a bug in telekit: {type(error).__name__}. What happened is in {record(given, error)}")
+    report.failure(problem, 1)
 
 
 def _misused(error: click.ClickException, report: Report) -> None:

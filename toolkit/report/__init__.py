@@ -142,23 +142,23 @@ class Report:
 
     def error(self, error: TelekitError) -> None:
         """What is wrong, where, and what to do next."""
-        refused = isinstance(error, InventoryError)
-        problems = error.problems if isinstance(error, InventoryError) else (error.problem,)
-        result = Result(
-            self.command, problems=problems, closing=f"Refused: {error}." if refused else "", exit_code=error.exit_code
-        )
+        if not isinstance(error, InventoryError):
+            self.failure(error.problem, error.exit_code)
+            return
+        result = Result(self.command, problems=error.problems, closing=f"Refused: {error}.", exit_code=error.exit_code)
         if self.json:
             self.result(result)
-        elif refused:
-            self.preview(result)
         else:
-            self.failure(str(error.problem))
+            self.preview(result)
 
     def usage(self, what: str, hint: str = "") -> None:
         """A command line that cannot be understood."""
         self.error(UsageError(what, hint=hint))
 
-    def failure(self, what: str) -> None:
-        """The last sentence of a run that went wrong."""
+    def failure(self, problem: Problem, exit_code: int) -> None:
+        """The one sentence of a run that went wrong."""
+        if self.json:
+            self.result(Result(self.command, problems=(problem,), exit_code=exit_code))
+            return
         self.quiet()
-        self.say(f"{self.err.paint('telekit:', 'red', 'bold')} {what}")
+        self.say(f"{self.err.paint('telekit:', 'red', 'bold')} {problem}")

@@ -17,11 +17,12 @@ Telekit = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def inventories(tmp_path: Path) -> Path:
-    """A folder of inventories with one commune, the lab's, never deployed."""
+    """A folder of inventories with one commune, the lab's, whose machines answer nowhere: nothing listens below port 10."""
     folder = tmp_path / "inventories"
     (folder / "lab").mkdir(parents=True)
-    for name in ("commune.toml", "agents.csv"):
-        shutil.copyfile(LAB / name, folder / "lab" / name)
+    shutil.copyfile(LAB / "agents.csv", folder / "lab" / "agents.csv")
+    toml = (LAB / "commune.toml").read_text(encoding="utf-8").replace('"127.0.0.1:220', '"127.0.0.1:')
+    (folder / "lab" / "commune.toml").write_text(toml, encoding="utf-8")
     return folder
 
 

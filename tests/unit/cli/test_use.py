@@ -97,7 +97,7 @@ def test_provision_without_a_terminal_asks_for_yes_before_anything_else(telekit:
 def test_machines_that_do_not_answer_are_unreachable_and_nothing_is_planned(telekit: Telekit) -> None:
     done = telekit("plan", "--commune", "lab", "--role", "gateway")
     assert done.returncode == 1
-    assert "unreachable: 127.0.0.1:2201" in done.stdout
+    assert "unreachable: 127.0.0.1:1 refuses the connection" in done.stdout
     assert "1 machine unreachable. Nothing was touched." in done.stdout
     assert "unchanged" not in done.stdout
 
@@ -148,7 +148,7 @@ def test_an_interruption_ends_with_130_and_a_sentence(environment: dict[str, str
     os.close(slave)
     said = _read_until(master, b"Name of the commune")
     process.send_signal(number)
-    said += _read_until(master, b"half done.")
+    said += _read_until(master, b"nothing is half done")
     assert process.wait(10) == 130
     assert b"Traceback" not in said
     assert not (tmp_path / "new").exists()
