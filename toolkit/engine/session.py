@@ -13,7 +13,7 @@ from gevent.pool import Pool
 from pyinfra.api.config import Config
 
 from toolkit.engine import events, sentences
-from toolkit.engine.batch import Connector, Machine
+from toolkit.engine.batch import Connector, Machine, Together
 from toolkit.engine.batch.link import CommandTimeoutError, LinkLostError, within
 from toolkit.engine.batch.reach import UnreachableError
 from toolkit.engine.events import Event, OperationFailed, Outcome
@@ -49,6 +49,7 @@ class Session:
         self.unreachable: dict[str, str] = {}
         self._machines: dict[str, Machine] = {}
         self._hosts: dict[str, Host] = {}
+        self._together = Together()
         route_logs(debug=options.debug)
         allow_files(len(self.targets))
 
@@ -91,7 +92,9 @@ class Session:
             self.emit(events.Unreachable(target.name, reason))
             return
         sudo = target.user != "root"
-        self._machines[target.name] = Machine(target.name, link, data=target.data, config=lambda: Config(SUDO=sudo))
+        self._machines[target.name] = Machine(
+            target.name, link, data=target.data, config=lambda: Config(SUDO=sudo), together=self._together
+        )
         self.unreachable.pop(target.name, None)
         self.emit(events.Connected(target.name))
 

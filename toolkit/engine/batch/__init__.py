@@ -21,6 +21,7 @@ from toolkit.engine.batch.link import CommandTimeoutError, Completed, Link, Link
 from toolkit.engine.batch.plan import PlanFailedError, Planned
 from toolkit.engine.batch.reach import UnreachableError
 from toolkit.engine.batch.ssh import SshLink
+from toolkit.engine.batch.together import Together
 from toolkit.engine.batch.work import Machine
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "PlanFailedError",
     "Planned",
     "SshLink",
+    "Together",
     "UnreachableError",
 ]

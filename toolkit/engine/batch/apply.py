@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
@@ -207,7 +207,8 @@ class Apply:
         run.enter(view)
         run.state.is_executing = True
         try:
-            with _captured(run.host.name) as logged:
+            serial = run.together.in_turn if run.shared(operation).get("_serial") else nullcontext()
+            with serial, _captured(run.host.name) as logged:
                 succeeded = run_host_op(run.state, view, operation.hash)
         except Exception as error:
             self._still_there()

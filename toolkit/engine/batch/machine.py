@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host, HostData
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State, StateStage
+from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_config, ctx_host
 from typing_extensions import override
 
@@ -22,6 +23,7 @@ from toolkit.engine.batch.connector import BatchConnector
 from toolkit.engine.batch.facts import Facts, Wave
 from toolkit.engine.batch.interleaving import is_untouched
 from toolkit.engine.batch.link import Link
+from toolkit.engine.batch.together import Together
 
 Deploy = Callable[[], None]
 STAGE = "Stage: "
@@ -129,8 +131,17 @@ class Operation:
 class Run:
     """A State for one machine and one set of recipes; it can be planned and applied once."""
 
-    def __init__(self, name: str, data: Mapping[str, Any], link: Link, facts: Facts, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        data: Mapping[str, Any],
+        link: Link,
+        facts: Facts,
+        config: Config | None = None,
+        together: Together | None = None,
+    ) -> None:
         context.install()
+        self.together = together or Together()
         inventory = Inventory(([(name, dict(data))], {}))
         self.host: Host = inventory.get_host(name)
         self.host.connector_cls = lambda state, host: BatchConnector(state, host, link, facts)  # type: ignore[assignment]
@@ -159,10 +170,18 @@ class Run:
                 continue
             name = ", ".join(sorted(self.state.op_meta[hash_].names))
             operation = Operation(hash_, name, self.state.ops[self.host][hash_], stage)
+            if self.shared(operation).get("_run_once") and not self.together.owns(self.host.name, name):
+                operation.meta.set_complete(True, [], CommandOutput([]))
+                continue
             if operation.is_barrier:
                 stage += 1
                 operation.stage = stage
             self.operations.append(operation)
+
+    def shared(self, operation: Operation) -> Mapping[str, Any]:
+        """The arguments that pyinfra keeps for all hosts alike: _serial, _run_once, _parallel."""
+        found: Mapping[str, Any] = self.state.op_meta[operation.hash].global_arguments
+        return found
 
     def _register(self, deploys: Sequence[Deploy]) -> Exception | None:
         # A copy would do for the facts; what recipes set on a host stays only on the host itself.

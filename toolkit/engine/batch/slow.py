@@ -31,8 +31,7 @@ INDEPENDENT = frozenset(
 
 def fits_script(run: Run, operation: Operation) -> bool:
     """Whether the operation's commands, as they stand, may be lines of a script."""
-    shared = run.state.op_meta[operation.hash].global_arguments
-    if shared.get("_serial") or any(operation.arguments.get(key) for key in _ALONE):
+    if run.shared(operation).get("_serial") or any(operation.arguments.get(key) for key in _ALONE):
         return False
     if operation.interleaved and operation.function not in INDEPENDENT:
         return False

@@ -13,6 +13,7 @@ from toolkit.engine.batch.link import Completed, Link
 from toolkit.engine.batch.machine import Deploy, Run
 from toolkit.engine.batch.plan import Planned, plan
 from toolkit.engine.batch.sudo import shell
+from toolkit.engine.batch.together import Together
 
 PATIENCE_SECONDS = 10
 
@@ -28,7 +29,10 @@ class Silent:
 
 
 class Machine:
-    """A machine behind a link. config: makes the pyinfra Config of a run; data: what recipes read as host.data."""
+    """A machine behind a link. config: makes the pyinfra Config of a run; data: what recipes read as host.data.
+
+    together: shared by machines that are worked on side by side.
+    """
 
     def __init__(
         self,
@@ -37,11 +41,13 @@ class Machine:
         *,
         data: Mapping[str, Any] | None = None,
         config: Callable[[], Config] = Config,
+        together: Together | None = None,
     ) -> None:
         self.name = name
         self.link = link
         self.data = data if data is not None else {}
         self.config = config
+        self.together = together or Together()
         self.facts = Facts(link)
         self._apply: Apply | None = None
 
@@ -51,7 +57,7 @@ class Machine:
         return self._apply.current if self._apply is not None else ""
 
     def _run(self, deploys: Sequence[Deploy]) -> Run:
-        run = Run(self.name, self.data, self.link, self.facts, self.config())
+        run = Run(self.name, self.data, self.link, self.facts, self.config(), self.together)
         run.register(deploys)
         return run
 
