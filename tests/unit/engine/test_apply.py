@@ -297,13 +297,18 @@ def test_an_operation_that_reads_what_it_has_just_done_is_not_read_ahead(machine
     assert (tmp_path / "second").exists()
 
 
-def test_a_file_too_large_for_a_script_is_streamed(machine: Machine, tmp_path: Path) -> None:
+def test_a_file_too_large_for_a_script_is_streamed(machine: Machine, link: LocalLink, tmp_path: Path) -> None:
     large = os.urandom(3_000_000)
 
     def recipe() -> None:
         files.put(name="Write the large file", src=BytesIO(large), dest=f"{tmp_path}/large", mode="600")
 
+    commands: list[str] = []
+    execute = link.execute
+    link.execute = lambda command, *args, **kwargs: commands.append(command) or execute(command, *args, **kwargs)  # type: ignore[method-assign]
     assert machine.apply([recipe]).failure is None
+    assert f"{tmp_path}/large 3000000 " in commands[-2]
+    assert " 600\n" in commands[-2], "it is private before it has its name"
     assert (tmp_path / "large").read_bytes() == large
     assert mode(tmp_path / "large") == 0o600
 

@@ -206,6 +206,7 @@ class Apply:
         run.facts.forget()
         run.enter(view)
         run.state.is_executing = True
+        run.connector.expected = operation.commands
         try:
             serial = run.together.in_turn if run.shared(operation).get("_serial") else nullcontext()
             with serial, _captured(run.host.name) as logged:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyinfra.api.command import QuoteString, StringCommand
+from pyinfra.api.command import FileUploadCommand, QuoteString, StringCommand
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host, write_stdin
@@ -28,7 +28,11 @@ class NotNowError(Exception):
 
 
 class BatchConnector(BaseConnector):
-    """Runs a host's commands over a link. `wave`: set while operations are evaluated side by side."""
+    """Runs a host's commands over a link.
+
+    wave: set while operations are evaluated side by side. closed: whoever asks now asks too early. expected: what the
+    operation that runs will issue, which tells an upload the owner and mode that its file will have.
+    """
 
     handles_execution = True
 
@@ -38,6 +42,7 @@ class BatchConnector(BaseConnector):
         self.facts = facts
         self.wave: Wave[Any] | None = None
         self.closed = False
+        self.expected: Sequence[Any] = ()
 
     @override
     @staticmethod
@@ -83,12 +88,18 @@ class BatchConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         self.facts.forget()
-        upload = upload_of(filename_or_io, remote_filename)
+        upload = upload_of(filename_or_io, remote_filename, self._following(remote_filename))
         line = self._line(upload.command(), arguments)
         completed = self.link.execute(line, upload.chunks())
         if completed.code:
             raise OSError(completed.complaint or f"the upload to {remote_filename} failed")
         return True
+
+    def _following(self, dest: str) -> tuple[Any, ...]:
+        for place, command in enumerate(self.expected):
+            if isinstance(command, FileUploadCommand) and command.dest == dest:
+                return tuple(self.expected[place + 1 :])
+        return ()
 
     @override
     def get_file(
