@@ -124,6 +124,8 @@ def _message(commune: Commune) -> str:
 def antivirus(commune: Commune) -> None:
     """Have no file of an agent's, or of a stick they plug in, opened before ClamAV has read it."""
     wanted = commune.antivirus
+    # Before the package: its installation would wait for this update, from servers that the inventory may not name.
+    files.link(name="Keep Debian's one-time update from starting", path=f"{UNITS}/{ONCE}", target="/dev/null")
     install(name="Install the antivirus", packages=["clamav-daemon", "clamav-freshclam", "clamdscan", "libnotify-bin"])
     files.directory(name="Have a quarantine", path=QUARANTINE, user="root", group="root", mode="700")
     clamd, freshclam, parts = scanner(["/home"]), updater(wanted), units(wanted)
