@@ -174,7 +174,7 @@ def _now() -> str:
 
 
 def _name(command: str) -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}Z-{command}.json"
+    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}Z-{command.replace(' ', '-')}.json"
 
 
 def _user() -> str:

@@ -393,6 +393,11 @@ class Commune:
     def active_agents(self) -> tuple[Agent, ...]:
         return tuple(a for a in self.agents if a.active(self.today))
 
+    @property
+    def horizon(self) -> date:
+        """The last day that the policy calls soon."""
+        return self.today + timedelta(days=self.policy.ending_soon_days)
+
     @cached_property
     def agent_of(self) -> dict[str, Agent]:
         """Laptop name → the active agent who carries it."""

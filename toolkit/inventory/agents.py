@@ -73,8 +73,11 @@ class Sheet:
                 yield number, dict(_fields(number, cells, problems, needed))
 
 
-def sheet(content: str, problems: Problems, required: Sequence[str] = REQUIRED) -> Sheet | None:
-    """Given the text of a list of agents, its lines by the columns of the first; None if it cannot be read by them."""
+def sheet(content: str, problems: Problems, required: Sequence[str] = REQUIRED, *, foreign: bool = False) -> Sheet | None:
+    """Given the text of a list of agents, its lines by the columns of the first; None if it cannot be read by them.
+
+    foreign: another program's file, in which further columns are nobody's mistake.
+    """
     lines = [(number, line) for number, line in enumerate(content.split("\n"), start=1) if line.strip()]
     if lines and re.fullmatch(r'"?sep=(.)"?', lines[0][1].strip(), re.IGNORECASE):
         lines = lines[1:]
@@ -83,7 +86,7 @@ def sheet(content: str, problems: Problems, required: Sequence[str] = REQUIRED) 
         return None
     number, header = lines[0]
     delimiter = max(DELIMITERS, key=header.count)
-    columns = _columns(number, cells_of(number, header, delimiter, problems), problems, required)
+    columns = _columns(number, cells_of(number, header, delimiter, problems), problems, required, foreign=foreign)
     return None if columns is None else Sheet(delimiter, tuple(columns), tuple(lines))
 
 
@@ -112,7 +115,9 @@ def cells_of(number: int, line: str, delimiter: str, problems: Problems) -> list
         return None
 
 
-def _columns(number: int, headers: list[str] | None, problems: Problems, required: Sequence[str]) -> list[str] | None:
+def _columns(
+    number: int, headers: list[str] | None, problems: Problems, required: Sequence[str], *, foreign: bool
+) -> list[str] | None:
     """The field of each column, "" for one that telekit does not use; None if the file cannot be read by them."""
     if headers is None:
         return None
@@ -121,8 +126,8 @@ def _columns(number: int, headers: list[str] | None, problems: Problems, require
     for header, field in zip(headers, fields, strict=True):
         likely = guess(_plain(header), known) if not field and header.strip() else ""
         if likely:
-            problems.error(number, f"unknown column {shown(header.strip())}", likely)
-        elif not field and header.strip():
+            (problems.warn if foreign else problems.error)(number, f"unknown column {shown(header.strip())}", likely)
+        elif not field and header.strip() and not foreign:
             problems.warn(
                 number,
                 f"column {shown(header.strip())} is not used",

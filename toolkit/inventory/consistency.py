@@ -178,7 +178,7 @@ class Checks:
                 carried.setdefault(row.agent.laptop, []).append(row)
         for laptop, rows in carried.items():
             for position, row in enumerate(rows):
-                other = next((earlier for earlier in rows[:position] if _overlap(earlier.agent, row.agent)), None)
+                other = next((earlier for earlier in rows[:position] if _overlap(earlier.agent, row.agent, self.today)), None)
                 if other:
                     holder = f"{other.agent.identifier}'s, on line {other.line}"
                     what = f"{row.agent.identifier}: laptop {shown(laptop)} is already {holder}"
@@ -205,7 +205,7 @@ class Checks:
                 self._warn(place, what, guess(owner, identifiers) or "name the next owner, or remove `owner` to share it")
 
 
-def _overlap(one: Agent, other: Agent) -> bool:
-    """Whether two agents are active on a same day."""
-    latest_start = max(one.starts or date.min, other.starts or date.min)
+def _overlap(one: Agent, other: Agent, today: date) -> bool:
+    """Whether two agents have access on a same day from today on: who had the laptop before does not matter any more."""
+    latest_start = max(one.starts or today, other.starts or today, today)
     return latest_start <= min(one.ends or date.max, other.ends or date.max)
