@@ -49,7 +49,7 @@ def test_a_diff_shows_what_would_change_in_a_file(machine: Machine, tmp_path: Pa
 def test_a_diff_shows_a_new_file_in_a_new_folder(machine: Machine, tmp_path: Path) -> None:
     planned = only(machine.plan([lambda: write(tmp_path / "new/folder/a", "one\n", mode="640")]))
     assert planned.diff == f"--- /dev/null\n+++ {tmp_path}/new/folder/a\n@@ -0,0 +1 @@\n+one"
-    assert "chmod 640" in planned.detail
+    assert planned.detail == "new file 640"
 
 
 def test_a_change_of_mode_alone_is_told_in_a_few_words(machine: Machine, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_conditional_operation_is_marked_and_says_on_what_it_hangs(machine: Ma
 
     planned = machine.plan([recipe])
     assert [(p.name, p.conditional, p.detail) for p in planned] == [
-        ("Write changed", False, ""),
+        ("Write changed", False, "new file"),
         ("Follow", True, "if Write changed changes"),
         ("Follow the follower", True, ""),
     ]
@@ -148,7 +148,7 @@ def test_what_is_known_only_after_an_earlier_stage_is_no_error(machine: Machine,
 
     planned = machine.plan([recipe])
     assert [(p.name, p.conditional, p.detail) for p in planned] == [
-        ("Write a", False, ""),
+        ("Write a", False, "new file"),
         ("Use a", True, "known once the stages before are done"),
     ]
     assert machine.apply([recipe]).failure is None

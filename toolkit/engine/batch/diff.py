@@ -68,10 +68,19 @@ def _unified(dest: str, old: str | None, new: str) -> str:
     return "\n".join(_SECRET.sub(r"\1***", line) for line in lines)
 
 
-def detail_of(operation: Operation) -> str:
+def detail_of(operation: Operation, remote: dict[str, str | None]) -> str:
     """What the operation's commands do, in a few words, where they are such that nothing secret can stand in them."""
+    if written := uploads(operation):
+        # A diff says the rest; owner and mode are set again whenever the content changes.
+        return "; ".join(filter(None, (_new(operation, command) for command in written if remote.get(command.dest) is None)))
     told = [_brief(str(command)) for command in operation.commands if isinstance(command, StringCommand)]
     return "; ".join(dict.fromkeys(filter(None, told)))[:200]
+
+
+def _new(operation: Operation, command: FileUploadCommand) -> str:
+    following = operation.commands[operation.commands.index(command) + 1 :]
+    upload = upload_of(command.src, command.dest, tuple(following))
+    return " ".join(filter(None, ("new file", upload.owner, upload.mode)))
 
 
 _TELLING = ("chmod", "chown", "chgrp", "mkdir", "ln", "rm", "touch", "systemctl")

@@ -66,5 +66,5 @@ def _planned(operation: Operation, operations: Sequence[Operation], remote: dict
     if operation.error is not None:
         return Planned(name, conditional=True, detail="known once the stages before are done")
     condition = outcomes.reason(operation, operations)
-    details = [condition, detail_of(operation)]
+    details = [condition, detail_of(operation, remote)]
     return Planned(name, bool(operation.conditions), diff_of(operation, remote), "; ".join(filter(None, details)))
