@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import gevent
@@ -37,7 +38,7 @@ class SudoRefusedError(RuntimeError):
     """The account may not become root without a password."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A fact's command, how it is to be run, and with which exit codes it counts as answered."""
 
@@ -55,7 +56,7 @@ class Question:
     def line(self, *, inside_sudo: bool) -> str:
         return command_line(self.command, self.arguments, inside_sudo=inside_sudo)
 
-    @property
+    @cached_property
     def key(self) -> str:
         return f"{self.codes} {self.line(inside_sudo=False)}"
 
