@@ -1,0 +1,105 @@
+"""Many light targets: what one of them costs the client, and whether a thousand cost a thousand times that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import peers
+from benchmarks.ansible_inputs import light_inputs
+from benchmarks.commune import CONTACTS
+from benchmarks.light import light_targets
+from benchmarks.measure import Cost
+
+# How many targets the tools with a cost of their own are asked to bear, and how often: they take minutes.
+PEERS_UP_TO = {"pyinfra": 200, "ansible": 200, "ansible + mitogen": 50}
+PEER_RUNS = 2
+
+
+class Scale:
+    """One number of targets."""
+
+    def __init__(self, folder: Path, count: int, runs: int, log: Callable[[str], None]) -> None:
+        self.folder, self.count, self.runs, self.log = folder, count, runs, log
+        self.results: dict[str, Any] = {}
+
+    def everything(self) -> dict[str, Any]:
+        self._note("first time", "telekit", self._engine(change=False), changes=None)
+        for number in range(self.runs):
+            self._note("no-op", "telekit", self._engine(change=number % 2 == 1), changes=0)
+            self._note("one change", "telekit", self._engine(change=number % 2 == 0), changes=self.count)
+        self._settle()
+        self._note("memory", "telekit", self._engine(change=False, memory=True), changes=0)
+        for tool, most in PEERS_UP_TO.items():
+            if self.count <= most:
+                self._peer(tool)
+        return self.results
+
+    def _settle(self) -> None:
+        self._engine(change=False)
+
+    def _engine(self, *, change: bool, memory: bool = False) -> Cost:
+        return peers.engine("light", self.folder, str(self.count), *(["changed"] if change else []), memory=memory)
+
+    def _peer(self, tool: str) -> None:
+        runs = PEER_RUNS if self.count <= 50 else 1
+        inventories = [light_inputs(self.folder, self.count, contact) for contact in CONTACTS]
+
+        def go(*, change: bool, memory: bool = False) -> Cost:
+            if tool == "pyinfra":
+                env = {
+                    "BENCH_FOLDER": str(self.folder),
+                    "BENCH_COUNT": str(self.count),
+                    **({"BENCH_CHANGED": "1"} if change else {}),
+                }
+                return peers.pyinfra("light.py", env, memory=memory)
+            return peers.playbook("light.yml", inventories[change], mitogen="mitogen" in tool, memory=memory)
+
+        for number in range(runs):
+            self._note("no-op", tool, go(change=number % 2 == 1), changes=0)
+            self._note("one change", tool, go(change=number % 2 == 0), changes=self.count)
+        self._settle()
+        if self.count <= 50:
+            self._note("memory", tool, go(change=False, memory=True), changes=0)
+
+    def _note(self, scenario: str, tool: str, cost: Cost, changes: int | None) -> None:
+        made = changes_of(tool, cost)
+        if changes is not None and made is not None and made != changes:
+            raise RuntimeError(
+                f"{tool}, {scenario}, {self.count} targets: {made} changes instead of {changes}\n{cost.stdout[-2000:]}"
+            )
+        row = self.results.setdefault(scenario, {}).setdefault(tool, {"runs": [], "cpu": [], "memory": 0})
+        row["runs"].append(round(cost.seconds, 3))
+        row["cpu"].append(round(cost.cpu, 3))
+        row["memory"] = max(row["memory"], cost.memory)
+        row["median"], row["cpu_median"] = median(row["runs"]), median(row["cpu"])
+        if tool == "telekit":
+            row.setdefault("inside", []).append(json.loads(cost.stdout))
+        each = f"client {cost.cpu / self.count * 1000:.1f} ms a machine, {cost.memory / 1e6:.0f} MB"
+        self.log(f"{self.count} targets, {scenario}, {tool}: {cost.seconds:.2f} s, {each}")
+
+
+def changes_of(tool: str, cost: Cost) -> int | None:
+    """How many changes a tool says it made; None: pyinfra, which says it on a screen only."""
+    if tool == "telekit":
+        summary = json.loads(cost.stdout)
+        if summary["failed"] or summary["unreachable"]:
+            raise RuntimeError(f"the engine failed: {summary}")
+        return int(summary["changes"])
+    if tool.startswith("ansible"):
+        return sum(int(number) for number in re.findall(r"changed=(\d+)", cost.stdout))
+    return None
+
+
+def measure(counts: tuple[int, ...], runs: int, log: Callable[[str], None]) -> dict[str, Any]:
+    """Number of targets → scenario → tool → what it took."""
+    found: dict[str, Any] = {}
+    for count in counts:
+        log(f"starting {count} light targets")
+        with light_targets(count) as targets:
+            found[str(count)] = Scale(targets.identity.parent, count, runs, log).everything()
+    return found
