@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from toolkit.errors import TelekitError, UsageError
 from toolkit.inventory import load
-from toolkit.lab import aptcache, base, cgroups, keys
+from toolkit.lab import admission, aptcache, base, cgroups, keys
 from toolkit.lab.daemon import GO
 from toolkit.lab.places import RUNTIME, STATE, Places
 from toolkit.lab.processes import Process
@@ -27,8 +25,6 @@ from toolkit.lab.vantage import Inside, NotUpError, OutOfBand, ask, vantage, wri
 
 BOOT_SECONDS = 90.0
 DAEMON_SECONDS = 60.0
-# A provisioned machine with a session open: its disk (some 800) and what runs on it.
-MEBIBYTES = 1100
 
 
 class NspawnLab:
@@ -72,8 +68,8 @@ class NspawnLab:
 
     def _launch(self, town: Town, wanted: list[str], say: Say) -> None:
         """Start the daemon and wait until it listens."""
-        self._free_ports(town)
-        self._enough_memory(len(wanted))
+        admission.free_ports(town)
+        admission.enough_memory(len(wanted))
         images = base.ensure(town.release, {guest.role for guest in town.guests}, say)
         self.places.log.mkdir(parents=True, exist_ok=True)
         self.places.run.chmod(0o755)
@@ -107,26 +103,6 @@ class NspawnLab:
     def _last_words(self) -> str:
         lines = (self.places.log / "daemon.log").read_text(encoding="utf-8").strip().splitlines()
         return lines[-1] if lines else "no reason given"
-
-    def _free_ports(self, town: Town) -> None:
-        for guest in town.guests:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", guest.ssh_port))
-                except OSError as error:
-                    hint = "another lab? `telekit lab status`, or other ports in commune.toml"
-                    raise UsageError(f"port {guest.ssh_port} of 127.0.0.1 is taken", where=guest.name, hint=hint) from error
-
-    def _enough_memory(self, machines: int) -> None:
-        """Refuse a computer on which machines and their disks, both in memory, would not fit."""
-        needed = MEBIBYTES * machines
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:") and int(line.split()[1]) < needed * 1024:
-                free = int(line.split()[1]) // 1024
-                raise UsageError(
-                    f"the lab needs {needed} MiB of memory, {free} are available", hint="--only takes fewer machines"
-                )
 
     def _await(self, wanted: list[str]) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
@@ -242,24 +218,8 @@ class NspawnLab:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One `up` or `down` of this lab at a time."""
-        with _locked(STATE / f"{self.name}.lock"):
+        with admission.alone(STATE / f"{self.name}.lock"):
             yield
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock for the block and take its file away after it; who waited for a file that is gone makes it anew."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists() or path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
-                continue
-            try:
-                yield
-            finally:
-                path.unlink()
-            return
 
 
 def require_root() -> None:
