@@ -1,0 +1,1 @@
+"""What an agent receives with a device: configuration, remote desktop, certificate, installer and a sheet that explains it."""
