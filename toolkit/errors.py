@@ -37,11 +37,11 @@ class UsageError(TelekitError):
 
 
 class InventoryError(TelekitError):
-    """The inventory is refused; `problems` holds every problem found, in file order."""
+    """The inventory, or what `subject` names, is refused; `problems` holds every problem found, in file order."""
 
     exit_code = 2
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], *, subject: str = "the inventory") -> None:
         self.problems = problems
         errors = sum(not p.warning for p in problems)
-        super().__init__(f"the inventory has {errors} problem{'s' if errors != 1 else ''}")
+        super().__init__(f"{subject} has {errors} problem{'s' if errors != 1 else ''}")

@@ -37,7 +37,7 @@ def listing(source: str, people: list[Person], problems: Problems) -> Listing:
     if all(problem.warning for problem in found) and not people:
         found = (*found, Problem("lists nobody", source, "is it the right file or filter?"))
     if any(not problem.warning for problem in found):
-        raise InventoryError(found)
+        raise InventoryError(found, subject=source)
     return Listing(source, tuple(people), found)
 
 

@@ -95,7 +95,7 @@ class Edit:
         except InventoryError as error:
             here = f"{self.register.folder}/"
             told = (replace(p, where=p.where.replace(here, "after this change, ", 1)) for p in error.problems if not p.warning)
-            raise InventoryError(tuple(told)) from error
+            raise InventoryError(tuple(told), subject="after this change the inventory") from error
 
     def save(self) -> tuple[Problem, ...]:
         """Write what changed, if the commune would be valid and nobody wrote meanwhile; what is to be told of the files."""

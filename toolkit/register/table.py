@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Literal
 
 from toolkit.errors import InventoryError
 from toolkit.inventory.agents import COLUMNS, HEADER, Sheet, cells_of, sheet
@@ -101,8 +98,9 @@ class Table:
         last = max(number for number, line in enumerate(self.lines, start=1) if line.strip())
         if not self.lines[last - 1].endswith((b"\n", b"\r")):
             self.lines[last - 1] += self.line_end
-        cells = [self.written(given.get(name)) for name in self.columns]
-        line = self._encoded(self._line(cells, quoted=self._all_quoted(self.lines[last - 1])))
+        quoted = self._all_quoted(self.lines[last - 1])
+        cells = [self._cell(self.written(given.get(name)), quoted=quoted) for name in self.columns]
+        line = self._encoded(self.sheet.delimiter.join(cells))
         self.lines.insert(last, line + self.line_end)
 
     def remove(self, number: int) -> None:
@@ -132,9 +130,17 @@ class Table:
         return cells_of(number, self._text(number), self.sheet.delimiter, Problems("")) or []
 
     def _replace(self, number: int, cells: list[str]) -> None:
+        """Write the cells of a line; those that are as before stay as they were written."""
         old = self.lines[number - 1]
         end = old[len(old.rstrip(b"\r\n")) :]
-        self.lines[number - 1] = self._encoded(self._line(cells, quoted=self._all_quoted(old))) + end
+        before, pieces = self._cells(number), _pieces(self._text(number), self.sheet.delimiter)
+        kept = pieces if len(pieces) == len(before) else []
+        quoted = self._all_quoted(old)
+        written = [
+            kept[position] if position < len(kept) and cell == before[position] else self._cell(cell, quoted=quoted)
+            for position, cell in enumerate(cells)
+        ]
+        self.lines[number - 1] = self._encoded(self.sheet.delimiter.join(written)) + end
 
     def _all_quoted(self, line: bytes) -> bool:
         """Whether the program that wrote this line quotes every cell."""
@@ -142,11 +148,9 @@ class Table:
         delimiter = self.sheet.delimiter.encode()
         return inner[:1] == b'"' and inner[-1:] == b'"' and inner.count(b'"' + delimiter + b'"') >= inner.count(delimiter) > 0
 
-    def _line(self, cells: list[str], *, quoted: bool) -> str:
-        written = io.StringIO()
-        quoting: Literal[0, 1] = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-        csv.writer(written, delimiter=self.sheet.delimiter, lineterminator="", quoting=quoting).writerow(cells)
-        return written.getvalue()
+    def _cell(self, cell: str, *, quoted: bool) -> str:
+        special = self.sheet.delimiter in cell or '"' in cell
+        return f'"{cell.replace(chr(34), chr(34) * 2)}"' if quoted or special else cell
 
     def _encoded(self, line: str) -> bytes:
         """The line as the file is encoded; a character that Windows-1252 does not have makes the file UTF-8 with its mark."""
@@ -156,6 +160,18 @@ class Table:
             self.lines = [other.decode(self.encoding).encode() for other in self.lines]
             self.encoding, self.marked, self.converted = "utf-8", True, True
             return line.encode()
+
+
+def _pieces(line: str, delimiter: str) -> list[str]:
+    """The cells of a line as they are written, quotes and spaces too."""
+    piece = re.compile(rf'\s*"(?:[^"]|"")*"[^{delimiter}]*|[^{delimiter}]*')
+    pieces, position = [], 0
+    while position <= len(line):
+        found = piece.match(line, position)
+        assert found is not None, "nothing is a cell too"
+        pieces.append(found[0])
+        position = found.end() + 1
+    return pieces
 
 
 def read(content: bytes, file: str) -> Table:

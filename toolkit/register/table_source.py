@@ -41,4 +41,5 @@ def _person(line: int, values: dict[str, object], by_service: Mapping[str, str],
     mapped = by_service.get(str(values.get("service", "")).casefold())
     if mapped and "profile" not in values:
         values["profile"] = mapped
-    return Person(str(values.pop("identifier")), values, problems.place(line))
+    said = {name: value for name, value in values.items() if name != "identifier"}
+    return Person(str(values["identifier"]), said, problems.place(line))
