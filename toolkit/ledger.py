@@ -7,14 +7,17 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from toolkit.atomic import replace_file, sweep
 from toolkit.errors import TelekitError, UsageError
 from toolkit.model import Commune, Laptop, LocalNetwork
 
+Kept = TypeVar("Kept")
 FILE = "ledger.json"
 VERSION = 1
 DAMAGED = "restore it from a backup, or from the history of the inventories; without it every laptop would get another address"
@@ -28,14 +31,24 @@ class Lease:
     address6: IPv6Address | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A kit with a device's tunnel: the day it was made, the last day for its first use, and the agent it was made for."""
+
+    made: date
+    expires: date
+    agent: str
+
+
 @dataclass(frozen=True)
 class Ledger:
-    """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine."""
+    """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine. kits: by laptop."""
 
     leases: Mapping[str, Lease] = field(default_factory=dict)
     retired: tuple[tuple[str, Lease], ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
+    kits: Mapping[str, Handover] = field(default_factory=dict)
 
     def allocated(self, commune: Commune) -> Ledger:
         """Given the commune as it is now, every laptop has its addresses, and what belongs to no machine any more is retired.
@@ -48,7 +61,8 @@ class Ledger:
         left = tuple((name, self.leases[name]) for name in sorted(self.leases) if name not in names)
         desk = _Desk(commune.network, self.leases, (*self.retired, *left), names)
         leases = {laptop.name: desk.lease(laptop.name) for laptop in commune.laptops}
-        return Ledger(leases, desk.still_retired(), _only(self.keys, machines), _only(self.certificates, machines))
+        kept, certificates = _only(self.keys, machines), _only(self.certificates, machines)
+        return Ledger(leases, desk.still_retired(), kept, certificates, _only(self.kits, names))
 
     def enrolled(self, name: str, public: str) -> Ledger:
         """The ledger with the WireGuard public key that a machine made."""
@@ -64,6 +78,10 @@ class Ledger:
     def certified(self, name: str, pem: str) -> Ledger:
         """The ledger with the certificate that the commune's authority issued for a desktop."""
         return replace(self, certificates={**self.certificates, name: pem})
+
+    def handed_over(self, name: str, kit: Handover) -> Ledger:
+        """The ledger with the last kit that was made for a laptop."""
+        return replace(self, kits={**self.kits, name: kit})
 
     def complete(self, commune: Commune) -> Commune:
         """The commune with all that the ledger knows of its machines."""
@@ -180,7 +198,12 @@ def _document(ledger: Ledger) -> dict[str, object]:
         "retired": [{"laptop": name} | _lease_document(lease) for name, lease in ledger.retired],
         "keys": dict(ledger.keys),
         "certificates": dict(ledger.certificates),
+        "kits": {name: _kit_document(kit) for name, kit in ledger.kits.items()},
     }
+
+
+def _kit_document(kit: Handover) -> dict[str, str]:
+    return {"made": kit.made.isoformat(), "expires": kit.expires.isoformat(), "agent": kit.agent}
 
 
 def _lease_document(lease: Lease) -> dict[str, str]:
@@ -201,7 +224,14 @@ def _ledger(document: dict[str, object]) -> Ledger:
         raise ValueError("an address twice")
     keys = {name: _word(key) for name, key in _mapping(document["keys"]).items()}
     certificates = {name: _word(pem) for name, pem in _mapping(document["certificates"]).items()}
-    return Ledger(leases, retired, keys, certificates)
+    kits = {name: _kit(item) for name, item in _mapping(document.get("kits", {})).items()}
+    return Ledger(leases, retired, keys, certificates, kits)
+
+
+def _kit(item: object) -> Handover:
+    found = _mapping(item)
+    made, expires = date.fromisoformat(_word(found["made"])), date.fromisoformat(_word(found["expires"]))
+    return Handover(made, expires, _word(found["agent"]))
 
 
 def _lease(item: object) -> Lease:
@@ -222,7 +252,7 @@ def _word(item: object) -> str:
     return item
 
 
-def _only(found: Mapping[str, str], names: set[str]) -> dict[str, str]:
+def _only(found: Mapping[str, Kept], names: set[str]) -> dict[str, Kept]:
     return {name: value for name, value in found.items() if name in names}
 
 

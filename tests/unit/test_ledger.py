@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from toolkit import ledger
 from toolkit.errors import TelekitError, UsageError
-from toolkit.ledger import Lease, Ledger
+from toolkit.ledger import Handover, Lease, Ledger
 from toolkit.model import Commune, Desktop, Endpoint, Gateway, Laptop, LocalNetwork, SshAddress
 
 
@@ -169,6 +170,22 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.json"]
 
 
+KIT = Handover(date(2026, 11, 25), date(2026, 12, 2), "m.durand")
+
+
+def test_a_kit_stays_on_record_until_its_laptop_leaves(tmp_path: Path) -> None:
+    book = Ledger().allocated(town(["a", "b"])).handed_over("a", KIT).handed_over("b", KIT)
+    ledger.write(tmp_path, book)
+    assert ledger.read(tmp_path) == book
+    left = ledger.read(tmp_path).allocated(town(["a"])).allocated(town(["a", "b"]))
+    assert dict(left.kits) == {"a": KIT}
+
+
+def test_a_ledger_from_before_there_were_kits_is_read(tmp_path: Path) -> None:
+    (tmp_path / "ledger.json").write_text(json.dumps(GOOD))
+    assert ledger.read(tmp_path) == Ledger()
+
+
 def test_a_ledger_that_says_the_same_is_not_written_again(tmp_path: Path) -> None:
     book = Ledger().allocated(town(["a"]))
     ledger.write(tmp_path, book)
@@ -199,6 +216,7 @@ DAMAGED = [
     json.dumps(GOOD | {"leases": {"a": {"address": "10.0.0.2"}, "b": {"address": "10.0.0.2"}}}).encode(),
     json.dumps(GOOD | {"keys": {"a": None}}).encode(),
     json.dumps({"version": 1}).encode(),
+    json.dumps(GOOD | {"kits": {"a": {"made": "soon", "expires": "2026-12-02", "agent": "m.durand"}}}).encode(),
 ]
 
 
