@@ -15,9 +15,8 @@ import shlex
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +74,6 @@ def listen(named: dict[str, Named]) -> None:
     """Have everything that recipes put, remove, install or run noted down."""
 
     def noting(function: Callable[..., Any], note: Callable[..., None]) -> Callable[..., Any]:
-        # With the function's own signature: pyinfra reads it.
-        @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             note(*args, **kwargs)
             return function(*args, **kwargs)
@@ -94,12 +91,19 @@ def listen(named: dict[str, Named]) -> None:
         wrapped = noting(operation, note)
         wrapped._inner = noting(operation._inner, note)  # type: ignore[attr-defined]
         setattr(files, operation.__name__, wrapped)
-    PackageState.command = noting(  # type: ignore[method-assign]
-        PackageState.command, lambda _, packages: named[host.name].packages.extend(packages)
-    )
-    UnitState.command = noting(  # type: ignore[method-assign]
-        UnitState.command, lambda _, unit, files: named[host.name].units.append(unit)
-    )
+    packages_of, unit_of = PackageState.command, UnitState.command
+
+    # With the functions' own parameters: pyinfra reads them.
+    def state_of_packages(self: PackageState, packages: Sequence[str]) -> str:
+        named[host.name].packages.extend(packages)
+        return packages_of(self, packages)
+
+    def state_of_unit(self: UnitState, unit: str, files: Sequence[str]) -> str:
+        named[host.name].units.append(unit)
+        return unit_of(self, unit, files)
+
+    PackageState.command = state_of_packages  # type: ignore[method-assign]
+    UnitState.command = state_of_unit  # type: ignore[method-assign]
 
 
 def group_of(path: str) -> str:
