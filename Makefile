@@ -3,8 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LAB_RELEASE ?= trixie
+# Debian packages that only tests need: a directory server, of which they start their own.
+TEST_PACKAGES := slapd
 
-.PHONY: help install check test demo lab-packages lock clean
+.PHONY: help install check test demo lab-packages test-packages lock clean
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
@@ -31,6 +33,12 @@ lock:
 lab-packages: install
 	@$(BIN)/python -m toolkit.lab packages --install
 
+# slapd comes without a directory of its own, so that nothing is started and no port opened.
+test-packages:
+	@dpkg-query -W -f '' $(TEST_PACKAGES) 2>/dev/null || { \
+	  echo "slapd slapd/no_configuration boolean true" | debconf-set-selections && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES); }
+
 check: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -38,7 +46,7 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -m "not lab"
 
-test: install lab-packages
+test: install lab-packages test-packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
