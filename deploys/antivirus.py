@@ -11,7 +11,7 @@ from pyinfra.context import host
 from pyinfra.operations import files
 
 from deploys.packages import install
-from deploys.service import UnitState, run
+from deploys.service import run
 from deploys.template import render
 from deploys.text import text_file
 from toolkit.model import Antivirus, Commune
@@ -54,14 +54,6 @@ class SignaturesAreThere(FactBase[bool]):
 def _first_download(databases: Sequence[str], sources: str) -> Generator[str, None, None]:
     if not host.get_fact(SignaturesAreThere, databases=list(databases)):
         yield DOWNLOAD.format(sources=sources)
-
-
-@operation()
-def _leave_updates_to_daemon() -> Generator[str, None, None]:
-    """Debian 13 also updates once at boot, before the tunnel is up and against the daemon's lock: that fails each time."""
-    found = host.get_fact(UnitState, unit=ONCE, files=())
-    if found.enabled == "enabled" or found.state == "failed":
-        yield f"systemctl disable --quiet --now {ONCE}; systemctl reset-failed {ONCE} 2>/dev/null; true"
 
 
 def wanted_databases(wanted: Antivirus) -> list[str]:
@@ -145,7 +137,6 @@ def antivirus(commune: Commune) -> None:
 
     sources = ", ".join([wanted.mirror or "database.clamav.net"] * wanted.official + list(wanted.databases))
     _first_download(name="Fetch the first virus signatures", databases=wanted_databases(wanted), sources=sources)
-    _leave_updates_to_daemon(name="Leave updates to the daemon")
     run(name="Run the signatures' updates", unit="clamav-freshclam.service", files={FRESHCLAM: freshclam})
     daemon = parts["clamav-daemon.socket"] | parts["clamav-daemon.service"] | {CLAMD: clamd}
     run(name="Run the antivirus", unit="clamav-daemon.service", files=daemon)

@@ -31,6 +31,8 @@ SESSION = (
     "fonts-liberation", "adwaita-icon-theme", "tango-icon-theme", "gnome-themes-extra", "librsvg2-common",
 )  # fmt: skip
 STARTER = "/etc/xrdp/telekit-session"
+XFCONF = "/etc/xdg/xfce4/xfconf/xfce-perchannel-xml"
+PASSWORD = "/usr/local/share/applications/telekit-password.desktop"  # noqa: S105 - the way to change one
 SESMAN = "/etc/xrdp/sesman.ini"
 
 
@@ -130,8 +132,9 @@ def _session(policy: Policy) -> None:
     """What an agent's session looks like."""
     keyboard(policy.keyboard)
     text_file("Write the session's start", STARTER, render("xrdp/session.j2"), mode="755")
-    xfwm4 = "/etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfwm4.xml"
-    text_file("Write the window manager's settings", xfwm4, render("xfce/xfwm4.xml.j2"))
+    for channel in ("xfwm4", "displays"):
+        text_file(f"Write XFCE's {channel}.xml", f"{XFCONF}/{channel}.xml", render(f"xfce/{channel}.xml.j2"))
+    text_file("Write the icon that changes a password", PASSWORD, render("xfce/password.desktop.j2"))
     text_file(
         "Write what agents may do at a distance",
         "/etc/polkit-1/rules.d/50-telekit.rules",

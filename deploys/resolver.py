@@ -15,6 +15,7 @@ from deploys.text import text_file
 from toolkit.model import Commune, Mode
 
 CONFIGURATION = "/etc/systemd/resolved.conf.d/telekit.conf"
+DHCLIENT = "/etc/dhcp/dhclient-enter-hooks.d/telekit"
 BEFORE = "/etc/.resolv.conf.systemd-resolved.bak"
 KNOWN = "/run/systemd/resolve/resolv.conf"
 # The servers of the network itself, for the few programs that must ask them, and the script that writes this file.
@@ -71,6 +72,7 @@ def resolver(commune: Commune) -> None:
     """Have names asked for where the town hall wants them asked for."""
     text = configuration(commune)
     text_file("Write the resolver's settings", CONFIGURATION, text)
+    text_file("Write how ISC's DHCP client tells the resolver", DHCLIENT, render("resolved/dhclient.sh.j2"))
     run(name="Run the resolver", unit="systemd-resolved.service", files={CONFIGURATION: text})
     text_file("Write how the network's servers are found", SCRIPT, network_servers(commune), mode="755")
     _hand_over(name="Tell the resolver the network's servers", own=resolvers(commune))

@@ -14,10 +14,11 @@ from deploys.text import text_file
 from toolkit.model import Policy
 
 XFCE = "/etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfce4-screensaver.xml"
+# What it is → file and template.
 DCONF = {
-    "/etc/dconf/profile/user": "dconf/profile.j2",
-    "/etc/dconf/db/telekit.d/00-lock": "dconf/lock.j2",
-    "/etc/dconf/db/telekit.d/locks/00-lock": "dconf/locks.j2",
+    "profile": ("/etc/dconf/profile/user", "dconf/profile.j2"),
+    "lock": ("/etc/dconf/db/telekit.d/00-lock", "dconf/lock.j2"),
+    "lock's lock": ("/etc/dconf/db/telekit.d/locks/00-lock", "dconf/locks.j2"),
 }
 COMPILED = "/etc/dconf/db/telekit"
 
@@ -28,7 +29,7 @@ class LockState(FactBase[list[str]]):
     default = list
 
     def command(self) -> str:
-        sources = " ".join(path for path in DCONF if path.startswith(COMPILED))
+        sources = " ".join(path for path, _ in DCONF.values() if path.startswith(COMPILED))
         return (
             "if command -v xfce4-session > /dev/null; then"
             " { command -v xfce4-screensaver > /dev/null && ! command -v light-locker > /dev/null; } || echo xfce; fi;"
@@ -52,6 +53,6 @@ def _lock_screens() -> Generator[str, None, None]:
 def screen_lock(policy: Policy) -> None:
     """Lock the session, whichever of XFCE and GNOME the laptop has, after the town hall's delay."""
     text_file("Write XFCE's lock", XFCE, render("xfce/xfce4-screensaver.xml.j2", minutes=policy.lock_minutes))
-    for path, template in DCONF.items():
-        text_file(f"Write GNOME's {path.rpartition('/')[2]}", path, render(template, minutes=policy.lock_minutes))
+    for what, (path, template) in DCONF.items():
+        text_file(f"Write GNOME's {what}", path, render(template, minutes=policy.lock_minutes))
     _lock_screens(name="Lock screens that nobody looks at")
