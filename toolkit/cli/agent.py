@@ -96,7 +96,11 @@ def add(scope: Scope, *, agent: str, new_laptop: str | None, **written: str | No
 @click.option("--new-laptops", type=SYSTEM, help="Write laptops that commune.toml does not have there, with this system.")
 @click.option("--dry-run", is_flag=True, help="Show the difference and write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
-@click.option("--bind-password-file", type=FILE, help="File with the password of the account that asks the directory.")
+@click.option(
+    "--bind-password-file",
+    type=FILE,
+    help="File, readable by you alone, with the password of the account that asks the directory.",
+)
 @click.option("--password-stdin", is_flag=True, help="Read that password from standard input instead of asking.")
 @scoped(machines=False, identity=False)
 def import_(
@@ -136,12 +140,10 @@ def _confirming(scope: Scope) -> Confirm:
 
 def _password(scope: Scope, bind: str, file: Path | None, *, stdin: bool) -> Secret:
     from toolkit.model import Secret
+    from toolkit.register.ldap_source import password_in
 
     if file is not None:
-        try:
-            return Secret(file.read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, ValueError) as error:
-            raise UsageError("cannot be read", where=str(file)) from error
+        return password_in(file)
     if stdin:
         return Secret(sys.stdin.readline().rstrip("\n"))
     if not scope.report.interactive:

@@ -34,6 +34,16 @@ def read(commune: Commune, folder: Path, password: Secret | None) -> Listing:
     return Reader(directory, commune.policy.timezone).listing(directory.url, entries)
 
 
+def password_in(file: Path) -> Secret:
+    """The password of the account that asks, in a file that nobody else may read."""
+    try:
+        if file.stat().st_mode & 0o077:
+            raise UsageError("others may read it", where=str(file), hint=f"chmod 600 {file}")
+        return Secret(file.read_text(encoding="utf-8").rstrip("\r\n"))
+    except (OSError, ValueError) as error:
+        raise UsageError("cannot be read", where=str(file)) from error
+
+
 @contextmanager
 def _connected(directory: Directory, url: str, folder: Path, password: Secret | None) -> Iterator[Connection]:
     import ldap3

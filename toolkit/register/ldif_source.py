@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 from toolkit.errors import UsageError
 from toolkit.model import Directory
@@ -25,10 +27,8 @@ def read(content: bytes, file: str, directory: Directory | None, timezone: str) 
 
 
 def _entries(content: bytes, file: str) -> Iterator[tuple[str, Entry]]:
-    from ldif import LDIFParser
-
     # Values that are URLs are never fetched: the parser is told of no scheme.
-    parser = LDIFParser(io.BytesIO(content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")), encoding=None)
+    parser = _parser()(io.BytesIO(content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")), encoding=None)
     try:
         for dn, entry in parser.parse():
             if "changetype" in {name.lower() for name in entry}:
@@ -38,6 +38,20 @@ def _entries(content: bytes, file: str) -> Iterator[tuple[str, Entry]]:
     except (ValueError, LookupError) as error:
         what = f"is not LDIF, near line {parser.line_counter}: {_short(error)}"
         raise UsageError(what, where=file, hint="export it again, or use a CSV file") from error
+
+
+@cache
+def _parser() -> type[Any]:
+    from ldif import LDIFParser
+
+    class Parser(LDIFParser):  # type: ignore[misc]
+        """Takes names as they are: the library's pattern for them needs hours for a name made to that end."""
+
+        def _check_dn(self, dn: str | None, _: object) -> None:
+            if dn is not None:
+                raise ValueError("two lines starting with dn: in one entry")
+
+    return Parser
 
 
 def _short(error: Exception) -> str:

@@ -114,6 +114,11 @@ def test_a_url_in_a_file_is_never_fetched(tmp_path: Any) -> None:
     assert "last_name" not in found.people[0].said
 
 
+def test_a_name_made_to_take_hours_takes_none() -> None:
+    name = "a=b" + "\\,a=b" * 4000 + "\x00,"
+    assert [person.identifier for person in read(f"dn: {name}\nobjectClass: user\nsAMAccountName: a.b\n").people] == ["a.b"]
+
+
 @pytest.mark.parametrize(
     ("written", "day"),
     [
