@@ -31,13 +31,20 @@ set -e
 nft flush ruleset
 wireguard-go tkold >/dev/null 2>&1
 trap 'ip link delete tkold' EXIT
-wg set tkold private-key "$1" peer "$2" endpoint "$3" allowed-ips 10.177.0.1/32 persistent-keepalive 1
+wg set tkold fwmark 0xca6c private-key "$1" peer "$2" endpoint "$3" allowed-ips 10.177.0.1/32 persistent-keepalive 1
 ip link set tkold up
 for i in $(seq 40); do
   sleep 0.2
   [ "$(wg show tkold latest-handshakes | cut -f 2)" = 0 ] || { echo shaken; exit; }
 done
 echo silence
+"""
+
+
+# Half-written files, and what a connection puts into folders for temporary files.
+LEFTOVERS = """\
+find /etc /root /usr/local /var/lib -xdev -newer /etc/machine-id \\( -name '*.new' -o -name '*.tmp' -o -name '*.partial' \\)
+find /tmp /var/tmp -xdev -mindepth 1 ! -path '/tmp/systemd-private-*' ! -path '/var/tmp/systemd-private-*' ! -path '/tmp/.*'
 """
 
 
@@ -98,7 +105,7 @@ def test_an_agent_who_leaves_is_shut_out_and_the_others_notice_nothing(provision
     script(provisioned, "portable-041", f"cp /etc/wireguard/private.key {key}")
     gateway = script(provisioned, "gw-mairie", "wg show wg0 public-key")
     endpoint = "198.18.0.2:51820"
-    script(provisioned, "bureau-finances-03", f"systemd-run --quiet --uid={LEAVER} sleep 3600")
+    script(provisioned, "bureau-finances-03", f"systemd-run --quiet --collect --uid={LEAVER} sleep 3600")
     colleague = Stream(provisioned, "portable-042")
     try:
         with without(provisioned, LEAVER):
@@ -176,7 +183,7 @@ def test_a_machine_that_does_not_answer_is_reported_and_the_others_are_done(prov
     [
         ("bureau-finances-03", "nft flush ruleset", "nft -f /etc/nftables.conf",
          {"firewall-is-the-one-of-the-boot", "is-closed-to-the-lan:gw-mairie"}),
-        ("portable-041", "systemctl stop clamav-clamonacc", "systemctl start clamav-clamonacc",
+        ("portable-041", "systemctl mask --runtime --now clamav-clamonacc", "systemctl unmask --runtime clamav-clamonacc",
          {"blocks-an-infected-file", "puts-it-into-quarantine", "services-run"}),
         ("gw-mairie", "nft insert rule inet telekit input tcp dport 22 accept", "nft -f /etc/nftables.conf",
          {"firewall-is-the-one-of-the-boot", "no-tcp-port-answers"}),
@@ -192,7 +199,6 @@ def test_what_is_broken_is_found_and_nothing_else(provisioned, machine, harm, me
         assert failed_checks(provisioned, machine, tmp_path) == failing
     finally:
         script(provisioned, machine, mend)
-    assert failed_checks(provisioned, machine, tmp_path) == set()
 
 
 def test_a_provision_that_was_killed_converges_and_leaves_nothing_half_written(outpost):
@@ -209,10 +215,8 @@ def test_a_provision_that_was_killed_converges_and_leaves_nothing_half_written(o
     up = {name: state for name, state in found.items() if name in ("gw-mairie", "bureau-finances-03", "portable-041")}
     assert set(up.values()) <= {"changed", "unchanged"}
     assert leftovers(outpost.inventory) == []
-    search = "find /etc /root /var/lib/telekit /tmp /var/tmp -xdev \\( -name '*.new' -o -name '*.tmp' -o -name '*.partial' " \
-        "-o -name 'telekit*' -o -name 'pyinfra*' \\) -path '*/t*mp/*' -o -xdev -path '/etc/*' -name '*.new'"  # fmt: skip
     for machine in up:
-        assert script(outpost, machine, search) == "", machine
+        assert script(outpost, machine, LEFTOVERS) == "", machine
     again = outpost.telekit("provision", "--yes", "--json", check=False)
     assert {m["state"] for m in json.loads(again.stdout)["machines"] if m["name"] in up} == {"unchanged"}
 

@@ -98,3 +98,9 @@ def test_a_script_that_did_not_finish_is_no_pass(commune: Commune) -> None:
 
 def test_the_script_is_one_that_a_plain_shell_reads() -> None:
     assert subprocess.run(["sh", "-n"], input=SCRIPT, text=True, check=False, capture_output=True).stderr == ""
+
+
+def test_a_machine_that_only_its_tunnel_keeps_from_the_mirror_is_not_refused(commune: Commune) -> None:
+    found = verdict(commune, Role.LAPTOP, provisioned="yes", mirror="no", disk="8000000")
+    assert found.refusals == ()
+    assert "mirror does not answer" in found.warnings[0]

@@ -24,6 +24,7 @@ SERVICES = {
         "telekit-endpoint.timer",
         "systemd-resolved",
         "clamav-daemon",
+        "clamav-clamonacc",
         "clamav-freshclam",
         "chrony",
         "systemd-journald",
