@@ -108,9 +108,11 @@ def _removable() -> dict[str, str]:
     }
 
 
-def _message(commune: Commune) -> str:
+def alarm(commune: Commune) -> str:
+    """The script that tells whoever is logged in."""
     whom = f"Prévenez l'informatique : {commune.contact}." if commune.contact else "Prévenez l'informatique."
-    return f"Un fichier dangereux a été mis à l'écart, vous n'y avez plus accès. {whom}"
+    message = f"Un fichier dangereux a été mis à l'écart, vous n'y avez plus accès. {whom}"
+    return render("clamav/tell.sh.j2", message=shlex.quote(message), quarantine=QUARANTINE, told=f"{QUARANTINE}.told")
 
 
 def antivirus(commune: Commune) -> None:
@@ -126,12 +128,7 @@ def antivirus(commune: Commune) -> None:
     watch = render("clamav/watch-removable.sh.j2", quarantine=QUARANTINE, config=REMOVABLE)
     text_file("Write the watch over removable media", WATCH, watch, mode="755")
     text_file("Write freshclam.conf", FRESHCLAM, freshclam)
-    text_file(
-        "Write the antivirus' message",
-        TELL,
-        render("clamav/tell.sh.j2", message=shlex.quote(_message(commune)), quarantine=QUARANTINE, told=f"{QUARANTINE}.told"),
-        mode="755",
-    )
+    text_file("Write the antivirus' message", TELL, alarm(commune), mode="755")
     for path, text in {**{p: t for part in parts.values() for p, t in part.items()}, **_removable()}.items():
         text_file(f"Write {path.removeprefix(UNITS + '/')}", path, text)
 

@@ -30,31 +30,37 @@ def _reread_unit() -> Generator[str, None, None]:
         yield "systemctl daemon-reload"
 
 
-def portal(agent: Agent | None, commune: Commune) -> None:
-    """Have the agent able to reach a portal, where the firewall would not let them."""
-    if agent is None or commune.network.mode is not Mode.FULL:
-        no_file([LAUNCHER, COMMAND, RULE, UNIT, BROWSER, NAMES])
-        return
-    minutes = commune.policy.portal_minutes
-    unit = render(
+def unit(agent: Agent, commune: Commune) -> str:
+    """The unit that opens the way, runs the browser, and closes."""
+    return render(
         "portal/telekit-portal.service.j2",
         agent=agent,
-        minutes=minutes,
+        minutes=commune.policy.portal_minutes,
         group=GROUP,
         script=BROWSER,
         names=NAMES,
         servers=NETWORK,
     )
+
+
+def command(commune: Commune) -> str:
+    """The command that the agent's icon starts."""
     whom = f" ({commune.contact})" if commune.contact else ""
     failed = shlex.quote(f"L'accès au Wi-Fi public n'a pas pu s'ouvrir. Prévenez l'informatique{whom}.")
+    return render("portal/telekit-portail.j2", minutes=commune.policy.portal_minutes, failed=failed)
+
+
+def portal(agent: Agent | None, commune: Commune) -> None:
+    """Have the agent able to reach a portal, where the firewall would not let them."""
+    if agent is None or commune.network.mode is not Mode.FULL:
+        no_file([LAUNCHER, COMMAND, RULE, UNIT, BROWSER, NAMES])
+        return
     text_file("Write the portal's names", NAMES, render("portal/nsswitch.conf.j2"))
     text_file("Write the portal's browser", BROWSER, render("portal/browser.sh.j2"), mode="755")
-    text_file("Write the way to a portal", UNIT, unit)
+    text_file("Write the way to a portal", UNIT, unit(agent, commune))
     _reread_unit(name="Have the way to a portal known")
     text_file("Write who may open the way to a portal", RULE, render("polkit/laptop.rules.j2", agent=agent))
-    text_file(
-        "Write the portal's command", COMMAND, render("portal/telekit-portail.j2", minutes=minutes, failed=failed), mode="755"
-    )
+    text_file("Write the portal's command", COMMAND, command(commune), mode="755")
     icon = launcher(
         "Wi-Fi public (hôtel, train, gare)", "S'identifier sur la page d'un Wi-Fi public", COMMAND, "network-wireless"
     )
