@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.engine.batch import reach
-from toolkit.engine.batch.facts import SudoRefusedError
+from toolkit.engine.batch.questions import SudoRefusedError
 
 
 def unreachable(error: reach.UnreachableError) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from toolkit.engine.events import OperationFailed
-from toolkit.model import SshAddress
+from toolkit.model import Secret, SshAddress
+
+if TYPE_CHECKING:
+    from toolkit.engine.batch.questions import Question
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Options:
     """How to reach machines. known_hosts: the only host keys that are accepted, for jump hosts too.
 
     deadline_seconds: how long one machine's plan or apply may take. parallel: machines worked on at the same time.
-    debug: let pyinfra's log through, with secrets masked.
+    debug: let pyinfra's log through, with secrets masked. memory: a file in which the questions that machines were asked are
+    kept for the next time.
     """
 
     known_hosts: Path
@@ -36,6 +40,7 @@ class Options:
     deadline_seconds: float = 1800
     parallel: int = 50
     debug: bool = False
+    memory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +80,10 @@ class MachineResult:
     unchanged: int
     failed: OperationFailed | None
     seconds: float
+
+
+def without_secrets(questions: Iterable[Question], data: Mapping[str, object]) -> list[Question]:
+    """The questions in which none of the secrets among a recipe's data stands."""
+    values = [value for given in data.values() for value in (given.values() if isinstance(given, Mapping) else (given,))]
+    secrets = [value.reveal() for value in values if isinstance(value, Secret) and value.reveal()]
+    return [question for question in questions if not any(secret in question.command for secret in secrets)]

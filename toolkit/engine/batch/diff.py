@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from pyinfra.api.command import FileUploadCommand, QuoteString, StringCommand
 
-from toolkit.engine.batch.facts import Question
 from toolkit.engine.batch.machine import Operation, Run
+from toolkit.engine.batch.questions import Question, question_of
 from toolkit.engine.batch.script import arguments_of
 from toolkit.engine.batch.upload import upload_of
 
@@ -39,7 +39,7 @@ def read_remote(run: Run, operations: Sequence[Operation]) -> dict[str, str | No
 def _question(run: Run, operation: Operation, command: FileUploadCommand) -> Question:
     dest = QuoteString(command.dest)
     read = StringCommand("[ -f", dest, "] || exit", str(ABSENT), ";", "head -c", str(FILE_BYTES + 1), dest)
-    return Question(read, arguments_of(operation, command))
+    return question_of(read, arguments_of(operation, command))
 
 
 def diff_of(operation: Operation, remote: dict[str, str | None]) -> str:
