@@ -18,7 +18,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_config, ctx_host
 from typing_extensions import override
 
-from toolkit.engine.batch import context
+from toolkit.engine.batch import context, quick
 from toolkit.engine.batch.connector import BatchConnector
 from toolkit.engine.batch.facts import Facts
 from toolkit.engine.batch.interleaving import is_untouched
@@ -143,6 +143,7 @@ class Run:
         together: Together | None = None,
     ) -> None:
         context.install()
+        quick.install()
         self.together = together or Together()
         inventory = Inventory(([(name, dict(data))], {}))
         self.host: Host = inventory.get_host(name)
