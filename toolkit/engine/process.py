@@ -51,7 +51,7 @@ def side_by_side(jobs: Mapping[str, Callable[[], T]], parallel: int, interrupted
         if interrupted.is_set():
             return None
         tasks.get()
-        return done
+        return {name: done[name] for name in jobs}
     finally:
         tasks.kill()
         pool.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from toolkit.engine.batch.questions import Question
 
-Deploys = Callable[[Target], Sequence[Callable[[], None]]]
+Deploy = Callable[[], None]
+Deploys = Callable[[Target], Sequence[Deploy]]
 T = TypeVar("T")
 
 
@@ -46,6 +47,15 @@ class Session:
 
     _interruptible = staticmethod(interruptible)
 
+    def __new__(cls, targets: Iterable[Target], options: Options, emit: Callable[[Event], None]) -> Session:
+        """More machines than one processor keeps up with are shared out among processes."""
+        from toolkit.engine import spread
+
+        machines = len(targets) if isinstance(targets, Sized) else 0
+        if cls is Session and (options.processes or spread.processes_for(machines)) > 1:
+            return super().__new__(spread.SpreadSession)
+        return super().__new__(cls)
+
     def __init__(self, targets: Iterable[Target], options: Options, emit: Callable[[Event], None]) -> None:
         self.targets = tuple(targets)
         self.options = options
@@ -56,6 +66,9 @@ class Session:
         self._together = Together()
         self._memory = Memory(options.memory) if options.memory is not None else None
         route_logs(debug=options.debug)
+        self._make_room()
+
+    def _make_room(self) -> None:
         allow_files(len(self.targets))
 
     def __enter__(self) -> Session:
@@ -68,9 +81,17 @@ class Session:
         """Let go of every machine."""
         if self._memory is not None:
             self._memory.keep(self.asked())
+        self._let_go()
+
+    def _let_go(self) -> None:
         for machine in self._machines.values():
             machine.link.close()
         self._machines.clear()
+
+    @property
+    def executions(self) -> dict[str, int]:
+        """How many commands went to each machine so far."""
+        return {name: machine.link.executions for name, machine in self._machines.items()}
 
     def asked(self) -> dict[str, list[Question]]:
         """What each machine was asked; questions in which a secret of its recipe stands are left out."""
@@ -192,7 +213,7 @@ class Session:
         """What the recipes would change on every reachable machine; nothing is touched. MachineDone counts what would change."""
         return self._side_by_side(self.reachable, lambda target: self._plan(target, deploys_of(target)))
 
-    def _plan(self, target: Target, deploys: Sequence[Callable[[], None]]) -> MachinePlan:
+    def _plan(self, target: Target, deploys: Sequence[Deploy]) -> MachinePlan:
         began = time.monotonic()
         operations: tuple[PlannedOperation, ...] = ()
         error = ""
@@ -216,7 +237,7 @@ class Session:
         """Apply the recipes to every reachable machine; each stops at its own first failure."""
         return self._side_by_side(self.reachable, lambda target: self._apply(target, deploys_of(target)))
 
-    def _apply(self, target: Target, deploys: Sequence[Callable[[], None]]) -> MachineResult:
+    def _apply(self, target: Target, deploys: Sequence[Deploy]) -> MachineResult:
         began = time.monotonic()
         if not deploys:
             return MachineResult(target.name, (), 0, None, 0.0)
@@ -238,7 +259,7 @@ class Session:
 
     def _at(self, target: Target) -> str:
         machine = self._machines.get(target.name)
-        return sentences.short(machine.current if machine else "") or "Read the machine's state"
+        return sentences.short(machine.current if machine else "") or sentences.NOWHERE
 
     def _told(self, target: Target, failure: Exception) -> str:
         """An exception in words; a connection that broke is counted."""

@@ -30,6 +30,7 @@ class Options:
     """How to reach machines. known_hosts: the only host keys that are accepted, for jump hosts too.
 
     deadline_seconds: how long one machine's plan or apply may take. parallel: machines worked on at the same time.
+    processes: among how many processes the machines are shared out; None: as many as they are worth on this computer.
     debug: let pyinfra's log through, with secrets masked. memory: a file in which the questions that machines were asked are
     kept for the next time.
     """
@@ -39,6 +40,7 @@ class Options:
     connect_seconds: float = 10
     deadline_seconds: float = 1800
     parallel: int = 50
+    processes: int | None = None
     debug: bool = False
     memory: Path | None = None
 

@@ -59,7 +59,9 @@ def test_a_list_that_an_operation_was_given_is_its_own() -> None:
     assert (second["_success_exit_codes"], second["_if"]) == ([0], [])
 
 
-@pytest.mark.parametrize("wrong", [{"_sudo": "yes"}, {"_retries": "x"}, {"name": 1}, {"_env": {1: "x"}}, {"_success_exit_codes": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"_sudo": "yes"}, {"_retries": "x"}, {"name": 1}, {"_env": {1: "x"}}, {"_success_exit_codes": 1}]
+)
 def test_an_argument_of_the_wrong_type_is_refused_each_time(wrong: dict[str, Any]) -> None:
     state, host = host_of({}, Config())
     for pop in (quick._pop_global_arguments, quick.pop_global_arguments, quick.pop_global_arguments):
