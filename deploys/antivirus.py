@@ -136,7 +136,9 @@ def antivirus(commune: Commune) -> None:
     _first_download(name="Fetch the first virus signatures", databases=wanted_databases(wanted), sources=sources)
     run(name="Run the signatures' updates", unit="clamav-freshclam.service", files={FRESHCLAM: freshclam})
     daemon = parts["clamav-daemon.socket"] | parts["clamav-daemon.service"] | {CLAMD: clamd}
-    run(name="Run the antivirus", unit="clamav-daemon.service", files=daemon)
+    # The socket's own settings are read only when it starts, which it does not while its service runs.
+    both = "restart clamav-daemon.socket"
+    run(name="Run the antivirus", unit="clamav-daemon.service", files=daemon, how=both)
     on_access = parts["clamav-clamonacc.service"] | {CLAMD: clamd}
     run(name="Run the antivirus on every access", unit="clamav-clamonacc.service", files=on_access)
     # Units that others start have no service of their own to run: they are read anew together with the timer.

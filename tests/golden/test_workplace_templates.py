@@ -83,6 +83,7 @@ def own_signatures() -> Antivirus:
 
 ME, OWN = town().desktops[0], town().laptops[0]
 AGENT = town().agents[0]
+SOCKET = "/etc/systemd/system/clamav-daemon.socket.d/telekit.conf"
 DAEMON = "/etc/systemd/system/clamav-daemon.service.d/telekit.conf"
 
 TEXTS: dict[str, Callable[[], str]] = {
@@ -112,6 +113,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "laptop/freshclam-own.conf": lambda: antivirus.updater(own_signatures()),
     "laptop/clamav-daemon.conf": lambda: antivirus.units(Antivirus())["clamav-daemon.service"][DAEMON],
     "laptop/clamav-daemon-own.conf": lambda: antivirus.units(own_signatures())["clamav-daemon.service"][DAEMON],
+    "laptop/clamav-socket-own.conf": lambda: antivirus.units(own_signatures())["clamav-daemon.socket"][SOCKET],
     "laptop/tell-quarantine": lambda: antivirus.alarm(town()),
     "laptop/telekit-portal.service": lambda: portal.unit(AGENT, town()),
     "laptop/telekit-portail": lambda: portal.command(town()),
