@@ -107,7 +107,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "laptop/resolved-full.conf": lambda: resolver.configuration(town()),
     "laptop/resolved-split.conf": lambda: resolver.configuration(split()),
     "laptop/dhclient": lambda: render("resolved/dhclient.sh.j2"),
-    "laptop/clamd.conf": lambda: antivirus.scanner(["/home"]),
+    "laptop/clamd.conf": lambda: antivirus.scanner(antivirus.FOLDERS),
     "laptop/freshclam.conf": lambda: antivirus.updater(Antivirus()),
     "laptop/freshclam-mirror.conf": lambda: antivirus.updater(Antivirus(mirror="https://clamav.essai.example")),
     "laptop/freshclam-own.conf": lambda: antivirus.updater(own_signatures()),
