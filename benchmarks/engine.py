@@ -77,7 +77,8 @@ def _run(session, deploys_of) -> None:
         "cpu": round(usage.ru_utime + usage.ru_stime, 4),
     }
     print(json.dumps(summary))
-    sys.stdout.flush()
+    if summary["failed"] or summary["unreachable"]:
+        sys.exit("\n".join([*session.unreachable.values(), *(f"{r.failed}" for r in results.values() if r.failed)]))
 
 
 def _capture(folder: Path) -> None:

@@ -30,6 +30,7 @@ class Cost:
     cpu: float
     memory: int
     stdout: str
+    stderr: str = ""
 
 
 def run(
@@ -62,7 +63,7 @@ def run(
         stdout, stderr = (_text(file) for file in (out, err))
     if code not in codes:
         raise CommandFailedError(f"{' '.join(map(str, command))} ended with {code}\n{stdout[-3000:]}\n{stderr[-3000:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak, stdout)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak, stdout, stderr)
 
 
 def _base() -> dict[str, str]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from toolkit.secrets import Vault
 
 FILE = "/etc/telekit/enrolment"
+# A signing request has some hundreds; who sends much more means no good.
+CHARACTERS = 8192
 
 
 class Enrolment:
@@ -101,6 +103,8 @@ class Enrolment:
         return authority.ensure(self.folder, self._vault, self._written)
 
     def _enter(self, machine: Machine, public: str, authority: str) -> None:
+        if len(public) > CHARACTERS:
+            raise TelekitError(f"what it gave has {len(public)} characters", where=machine.name)
         if isinstance(machine, Desktop):
             self._certify(machine, public, authority)
             return

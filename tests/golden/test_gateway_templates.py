@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys import clock, gateway
+from deploys import clock, gateway, sshd
 from deploys.gateway_rules import ruleset
 from deploys.template import render
 from deploys.tunnel_record import device_names, unit
@@ -96,8 +96,8 @@ TEXTS = {
     "chrony-laptop.conf": lambda: clock.configuration(town().laptops[0], town()),
     "tunnels": lambda: device_names(town()),
     "tunnel-record.service": lambda: unit("wg0", town()),
-    "sshd-gateway.conf": lambda: render("sshd/telekit.conf.j2", root=False, jump=True),
-    "sshd-other.conf": lambda: render("sshd/telekit.conf.j2", root=False, jump=False),
+    "sshd-gateway.conf": lambda: sshd.settings(root=False, jump=True),
+    "sshd-other.conf": lambda: sshd.settings(root=False, jump=False),
     "journald.conf": lambda: render("journald/telekit.conf.j2", months=6),
     "apt": lambda: render("apt/telekit.j2", reboot=True, reboot_at="03:30"),
     "sudoers": lambda: render("sudo/telekit.j2", user="telekit"),

@@ -107,7 +107,7 @@ def test_two_laptops_from_one_disk_are_noticed(folder: Path) -> None:
     assert set(refused) == {"portable-042"}
 
 
-@pytest.mark.parametrize("answer", ["", "not a key", "cat: /etc/telekit/enrolment: No such file or directory"])
+@pytest.mark.parametrize("answer", ["", "not a key", "cat: /etc/telekit/enrolment: No such file or directory", "x" * 1_000_000])
 def test_an_answer_that_is_no_key_stops_that_machine_alone(folder: Path, answer: str) -> None:
     assert set(Enrolment(job(folder)).record(answers() | {"portable-042": answer})) == {"portable-042"}
     assert set(Enrolment(job(folder)).record(answers() | {"bureau-partage-01": answer})) == {"bureau-partage-01"}
