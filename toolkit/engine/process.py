@@ -41,16 +41,24 @@ def side_by_side(jobs: Mapping[str, Callable[[], T]], parallel: int, interrupted
     """Do all jobs, `parallel` at a time; name → what came of it. None: interrupted, and no job goes on."""
     pool = Pool(parallel)
     done: dict[str, T] = {}
+    failures: list[Exception] = []
 
     def one(name: str, job: Callable[[], T]) -> None:
-        done[name] = job()
+        try:
+            done[name] = job()
+        except Exception as error:  # noqa: BLE001 - raised again below, by whom it can be caught
+            failures.append(error)
 
-    tasks = gevent.spawn(lambda: gevent.joinall([pool.spawn(one, name, job) for name, job in jobs.items()], raise_error=True))
+    def everything() -> None:
+        gevent.joinall([pool.spawn(one, name, job) for name, job in jobs.items()])
+
+    tasks = gevent.spawn(everything)
     try:
         gevent.wait([tasks, interrupted], count=1)
         if interrupted.is_set():
             return None
-        tasks.get()
+        if failures:
+            raise failures[0]
         return {name: done[name] for name in jobs}
     finally:
         tasks.kill()

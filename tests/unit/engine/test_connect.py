@@ -104,7 +104,7 @@ from toolkit.engine import Options, Session, Target
 from toolkit.model import SshAddress
 targets = [Target(str(n), "laptop", SshAddress("127.0.0.1", 9), "telekit", {}) for n in range(machines)]
 try:
-    Session(targets, Options(Path("none"), ()), print)
+    Session(targets, Options(Path("none"), (), processes=1), print)
 except Exception as error:
     print(error)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

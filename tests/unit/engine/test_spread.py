@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -18,20 +13,9 @@ import pytest
 
 from toolkit.engine import Interrupted, Options, Session, Target, events
 from toolkit.engine.spread import SpreadSession
-from toolkit.model import Secret, SshAddress
+from toolkit.model import SshAddress
 
 HERE = Path(__file__).parent
-MACHINES = 4
-SECRET = "correct-horse-battery-staple"
-
-
-@pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    with_it = Farm(tmp_path_factory.mktemp("farm"))
-    try:
-        yield with_it
-    finally:
-        with_it.end()
 
 
 @pytest.fixture
@@ -42,64 +26,13 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Any:
     return spread_recipes
 
 
-class Farm:
-    """Machines that are folders of this computer, each behind a port of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("host", "operator"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-        (folder / "machines").mkdir()
-        command = [sys.executable, str(HERE / "ssh_server.py"), *(str(folder / n) for n in ("host", "operator", "machines"))]
-        self.server = subprocess.Popen(
-            [*command, str(MACHINES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self.server.stdout
-        self.ports = [int(line) for line in iter(self.server.stdout.readline, "\n")]
-        public = (folder / "host.pub").read_text()
-        (folder / "known_hosts").write_text("".join(f"[127.0.0.1]:{port} {public}" for port in self.ports))
-
-    def end(self) -> None:
-        self.server.kill()
-        self.server.wait()
-
-    def place(self, number: int) -> Path:
-        return self.folder / "machines" / str(self.ports[number])
-
-    def targets(self) -> list[Target]:
-        user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-        common = {"user": user, "group": group, "log": str(self.folder / "log"), "broken": False}
-        return [
-            Target(
-                f"m{number}", "laptop", SshAddress("127.0.0.1", port), "root",
-                {**common, "folder": str(self.place(number)), "secret": Secret(f"{SECRET} {number}")},
-            )
-            for number, port in enumerate(self.ports)
-        ]  # fmt: skip
-
-    def session(
-        self, targets: list[Target], processes: int, emit: Callable[[Any], None] = lambda _: None, **more: Any
-    ) -> Session:
-        options = Options(self.folder / "known_hosts", (self.folder / "operator",), processes=processes, **more)
-        return Session(targets, options, emit)
-
-    def contents(self) -> dict[str, tuple[str, int]]:
-        files = sorted(path for path in (self.folder / "machines").rglob("*") if path.is_file())
-        return {f"{path.parent.name}/{path.name}": (path.read_text(), path.stat().st_mode) for path in files}
-
-    def clean(self) -> None:
-        for path in (self.folder / "machines").rglob("*"):
-            if path.is_file():
-                path.unlink()
-
-
 def plain(event: Any) -> Any:
     """An event without what differs from run to run."""
     known = {key: getattr(event, key) for key in event.__dataclass_fields__ if key != "seconds"}
     return (type(event).__name__, tuple(known.items()))
 
 
-def everything(farm: Farm, recipes: Any, processes: int) -> Any:
+def everything(farm: Any, recipes: Any, processes: int) -> Any:
     """All that can be done with a session: what was seen, and what is on the machines afterwards."""
     farm.clean()
     seen: list[Any] = []
@@ -126,7 +59,7 @@ def everything(farm: Farm, recipes: Any, processes: int) -> Any:
     return found, of_machine, farm.contents()
 
 
-def test_two_processes_come_to_what_one_does(farm: Farm, recipes: Any) -> None:
+def test_two_processes_come_to_what_one_does(farm: Any, recipes: Any) -> None:
     in_one, in_two = everything(farm, recipes, 1), everything(farm, recipes, 2)
     for ours, theirs in zip((*in_two[0], *in_two[1:]), (*in_one[0], *in_one[1:]), strict=True):
         assert ours == theirs
@@ -135,15 +68,15 @@ def test_two_processes_come_to_what_one_does(farm: Farm, recipes: Any) -> None:
     assert results[0][1] == ("Write", "Hide")
 
 
-def test_operations_in_turn_and_once_hold_over_all_processes(farm: Farm, recipes: Any) -> None:
+def test_operations_in_turn_and_once_hold_over_all_processes(farm: Any, recipes: Any) -> None:
     with farm.session(farm.targets(), 3) as session:
         session.connect()
         assert all(result.failed is None for result in session.apply(lambda _: [recipes.in_turn]).values())
-    assert (farm.folder / "log").read_text() == "in\nout\n" * MACHINES
+    assert (farm.folder / "log").read_text() == "in\nout\n" * farm.MACHINES
     assert (farm.folder / "log.once").read_text() == "once\n"
 
 
-def test_a_process_that_dies_takes_no_other_machine_with_it(farm: Farm, recipes: Any) -> None:
+def test_a_process_that_dies_takes_no_other_machine_with_it(farm: Any, recipes: Any) -> None:
     targets, seen = farm.targets(), []
     targets[3].data["broken"] = True  # type: ignore[index]
     with farm.session(targets, 3, seen.append) as session:
@@ -159,12 +92,12 @@ def test_a_process_that_dies_takes_no_other_machine_with_it(farm: Farm, recipes:
     assert {event.machine for event in seen if isinstance(event, events.MachineDone)} == {target.name for target in targets}
 
 
-def test_ctrl_c_ends_all_processes_and_says_where_machines_are(farm: Farm, recipes: Any) -> None:
+def test_ctrl_c_ends_all_processes_and_says_where_machines_are(farm: Any, recipes: Any) -> None:
     farm.clean()
     targets = farm.targets()
 
     def press() -> None:
-        while len([place for place in range(MACHINES) if (farm.place(place) / "lingers").exists()]) < MACHINES:
+        while len([place for place in range(farm.MACHINES) if (farm.place(place) / "lingers").exists()]) < farm.MACHINES:
             time.sleep(0.05)
         os.kill(os.getpid(), SIGINT)
 
@@ -178,37 +111,37 @@ def test_ctrl_c_ends_all_processes_and_says_where_machines_are(farm: Farm, recip
     assert [process.returncode for process in processes] == [0, 0]
 
 
-def test_a_deadline_holds_in_every_process(farm: Farm, recipes: Any) -> None:
+def test_a_deadline_holds_in_every_process(farm: Any, recipes: Any) -> None:
     with farm.session(farm.targets(), 2, deadline_seconds=1.0) as session:
         session.connect()
         results = session.apply(lambda _: [recipes.linger])
         assert {result.failed.output for result in results.values() if result.failed} == {"not finished after 1 s: given up"}
-        assert len(session.unreachable) == MACHINES
+        assert len(session.unreachable) == farm.MACHINES
 
 
-def test_secrets_reach_the_processes_by_no_argument_environment_or_file(farm: Farm, recipes: Any) -> None:
+def test_secrets_reach_the_processes_by_no_argument_environment_or_file(farm: Any, recipes: Any) -> None:
     with farm.session(farm.targets(), 2, memory=farm.folder / "memory.json") as session:
         session.connect()
         session.apply(lambda _: [recipes.write])
         for crew in session._crews:  # type: ignore[attr-defined]
             process = Path(f"/proc/{crew.process.pid}")
             for part in ("cmdline", "environ"):
-                assert SECRET not in (process / part).read_bytes().decode(errors="replace")
+                assert farm.SECRET not in (process / part).read_bytes().decode(errors="replace")
             opened = [str(file.readlink()) for file in (process / "fd").iterdir() if int(file.name) > 2]
             assert not [name for name in opened if name.startswith(("/tmp", "/var/tmp", "/dev/shm"))]
     memory = (farm.folder / "memory.json").read_text()
     assert '"m3":[' in memory
-    assert SECRET not in memory
+    assert farm.SECRET not in memory
 
 
-def test_recipes_that_cannot_travel_are_refused_before_anything_is_done(farm: Farm) -> None:
+def test_recipes_that_cannot_travel_are_refused_before_anything_is_done(farm: Any) -> None:
     with farm.session(farm.targets(), 2) as session:
         session.connect()
         with pytest.raises(TypeError, match="must be functions of a module"):
             session.apply(lambda _: [lambda: None])
 
 
-def test_few_machines_stay_in_one_process_and_many_do_not(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_machines_stay_in_one_process_and_many_do_not(farm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     options = Options(farm.folder / "known_hosts", ())
     many = [Target(str(number), "laptop", SshAddress("127.0.0.1", 9), "root", {}) for number in range(1000)]

@@ -44,11 +44,15 @@ class Wave(Generic[T]):
         if self.failure is not None:
             # pyinfra makes a failed fact of whatever goes wrong, this is about the machine.
             raise self.failure
-        return [greenlet.get() for greenlet in greenlets]
+        if errors := [greenlet.value[1] for greenlet in greenlets if greenlet.value[1] is not None]:
+            raise errors[0]
+        return [greenlet.value[0] for greenlet in greenlets]
 
-    def _one(self, job: Callable[[], T]) -> T:
+    def _one(self, job: Callable[[], T]) -> tuple[T | None, Exception | None]:
         try:
-            return job()
+            return job(), None
+        except Exception as error:  # noqa: BLE001 - raised again where all jobs are waited for
+            return None, error
         finally:
             self.alive -= 1
             self._look()
