@@ -9,11 +9,9 @@ from pyinfra.operations import files
 from deploys import antivirus, resolver, tunnel
 from deploys.accounts import agent_accounts
 from deploys.administrator import administrator
-from deploys.baseline import JOURNAL
 from deploys.packages import install
 from deploys.secret import secret_file
-from deploys.sshd import DROP_IN
-from deploys.template import MANAGED, render
+from deploys.template import MANAGED
 from deploys.text import text_file
 from toolkit.model import Commune, Laptop, Secret
 
@@ -38,11 +36,9 @@ def texts(me: Laptop, commune: Commune) -> dict[str, str]:
         antivirus.FRESHCLAM: antivirus.updater(commune.antivirus),
         **units,
         resolver.CONFIGURATION: resolver.configuration(commune),
-        DROP_IN: render("sshd/telekit.conf.j2", root=False, jump=False),
-        JOURNAL: render("journald/telekit.conf.j2", months=commune.policy.journal_months),
         # The one that the benchmark's change is in.
         "/usr/local/lib/telekit/whom-to-call": f"{commune.contact}\n",
-        **{f"/usr/local/lib/telekit/part-{number}": f"# {MANAGED}\n" + 30 * f"{me.name} = {number}\n" for number in range(10)},
+        **{f"/usr/local/lib/telekit/part-{number}": f"# {MANAGED}\n" + 30 * f"{me.name} = {number}\n" for number in range(12)},
     }
 
 
