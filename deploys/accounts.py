@@ -16,10 +16,11 @@ from pyinfra.context import host
 from toolkit.model import Agent, Secret
 
 GROUP = "telekit-agents"
-# Whoever is in one of these can become root, or read what others wrote.
+# Whoever is in one of these can become root, read what others wrote or type, or get past what protects the machine.
 POWERFUL = frozenset({
-    "adm", "admin", "disk", "docker", "incus", "incus-admin", "kvm", "libvirt", "libvirt-qemu", "lpadmin", "lxd", "netdev",
-    "root", "shadow", "sudo", "systemd-journal", "wheel",
+    "adm", "admin", "backup", "clamav", "disk", "docker", "incus", "incus-admin", "input", "kmem", "kvm", "libvirt",
+    "libvirt-qemu", "lpadmin", "lxd", "netdev", "root", "shadow", "ssl-cert", "staff", "sudo", "systemd-journal",
+    "telekit-portal", "tty", "wheel", "xrdp",
 })  # fmt: skip
 # Debian's accounts below are programs'.
 FIRST_PERSON = 1000

@@ -69,13 +69,15 @@ class Enrolment:
     def _passwords(self, machine: Machine) -> Mapping[str, Secret]:
         from toolkit.secrets import initial_password
 
-        if not isinstance(machine, Desktop):
-            return {}
-        return {a.identifier: initial_password(self._vault, a) for a in self.job.commune.agents_of(machine)}
+        commune = self.job.commune
+        agents = commune.agents_of(machine) if isinstance(machine, Desktop) else ()
+        if machine.name in commune.agent_of:
+            agents = (commune.agent_of[machine.name],)
+        return {a.identifier: initial_password(self._vault, a) for a in agents}
 
     def known_passwords(self) -> dict[str, Secret]:
         """Agent identifier → first password, for the agents who were given one."""
-        found = {a.identifier: self._vault.get(f"password/{a.identifier}") for a in self.job.commune.agents if a.desktop}
+        found = {a.identifier: self._vault.get(f"password/{a.identifier}") for a in self.job.commune.agents}
         return {identifier: password for identifier, password in found.items() if password is not None}
 
     # -- what machines answered --------------------------------------------------------------------------------------

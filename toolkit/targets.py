@@ -79,7 +79,7 @@ def ssh_of(machine: Machine) -> SshAddress | None:
 def data_of(machine: Machine, commune: Commune, passwords: Mapping[str, Secret] | None = None) -> dict[str, object]:
     """What the machine's recipe receives as host.data."""
     data: dict[str, object] = {"machine": machine, "commune": commune}
-    if machine.role is Role.DESKTOP:
+    if machine.role is not Role.GATEWAY:
         data["passwords"] = dict(passwords or {})
     return data
 

@@ -120,13 +120,14 @@ def test_without_an_operators_key_nothing_is_begun(folder: Path) -> None:
     assert "ledger.json" not in files(folder)
 
 
-def test_a_desktops_recipe_gets_its_agents_passwords_and_no_others(folder: Path) -> None:
+@pytest.mark.parametrize("machine", ["bureau-finances-03", "portable-041"])
+def test_a_recipe_gets_the_passwords_of_its_own_agents_and_no_others(folder: Path, machine: str) -> None:
     data = Enrolment(job(folder)).data()
-    passwords = data["bureau-finances-03"]["passwords"]
+    passwords = data[machine]["passwords"]
     assert isinstance(passwords, dict)
     assert list(passwords) == ["m.durand"]
     assert isinstance(passwords["m.durand"], Secret)
-    assert "passwords" not in data["portable-041"]
+    assert "passwords" not in data["gw-mairie"]
 
 
 def test_the_letter_holds_the_password_that_the_desktop_got_and_only_its_owner_reads_it(folder: Path, tmp_path: Path) -> None:

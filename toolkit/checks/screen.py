@@ -96,7 +96,7 @@ class Attempt:
     agent: Agent
     password: Secret
     trusting: bool = True
-    seconds: int = 25
+    seconds: int = 60
 
 
 def log_in(subject: Subject, attempt: Attempt) -> Login:

@@ -59,6 +59,14 @@ def test_an_agent_does_not_stay_administrator(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+def test_an_agent_does_not_stay_where_the_antivirus_the_portal_or_the_desktops_key_are_at_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    powerful = SETTLED.replace("a.un,", "a.un,clamav,telekit-portal,video,xrdp,", 1)
+    left = [str(command).split()[2:4] for command in opened(monkeypatch, ["group", powerful])]
+    assert left == [["a.un", "clamav"], ["a.un", "telekit-portal"], ["a.un", "xrdp"]]
+
+
 def test_an_account_that_was_there_before_joins_the_agents_and_becomes_private(monkeypatch: pytest.MonkeyPatch) -> None:
     before = "a.un\t1001\ta.un\tset\t\t755\tAnne"
     first, second = opened(monkeypatch, ["group", before])

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from deploys import sshd
+from deploys import firewall_unit, sshd
 from deploys.administrator import HEADER, INCUMBENT, AccountState, FormerKeys, key_body
 from deploys.baseline import network_settings
 from deploys.clock import ClockCanBeSet
 from deploys.kernel import KernelSettings
 from deploys.locality import LocalityOfMachine
 from deploys.packages import PackageState
-from deploys.service import UnitState
+from deploys.service import Unit, UnitState
 from toolkit.model import Endpoint, Gateway, Laptop, SshAddress
 
 
@@ -99,6 +99,25 @@ def test_sshd_reads_no_keys_but_those_that_telekit_writes_and_lets_no_agent_in()
     lines = sshd.settings(root=False, jump=False).splitlines()
     assert "AuthorizedKeysFile .ssh/authorized_keys" in lines
     assert "DenyGroups telekit-agents" in lines
+
+
+@pytest.mark.parametrize(
+    ("digest_there", "reload", "expected"),
+    [("", "no", 1), (digest(firewall_unit.TEXT), "yes", 1), (digest(firewall_unit.TEXT), "no", 0)],
+    ids=["not written yet", "written and not read", "known"],
+)
+def test_systemd_learns_that_stopping_the_firewall_takes_no_rules_away(
+    monkeypatch: pytest.MonkeyPatch, digest_there: str, reload: str, expected: int
+) -> None:
+    file = [f"file 1795574134.5 {digest_there}  - {firewall_unit.FILE}"] if digest_there else []
+
+    class Machine:
+        def get_fact(self, fact: type, **_: object) -> Unit:
+            return UnitState().process(["ActiveState=active", f"NeedDaemonReload={reload}", *file])
+
+    monkeypatch.setattr(firewall_unit, "host", Machine())
+    assert list(firewall_unit._reread._inner()) == ["systemctl daemon-reload"] * expected
+    assert "\nExecStop=\n" in firewall_unit.TEXT
 
 
 def test_kernel_settings_that_a_container_cannot_set_are_left_out() -> None:
