@@ -95,12 +95,17 @@ class Farm:
         options = Options(self.folder / "known_hosts", (self.folder / "operator",), processes=processes, **more)
         return Session(targets, options, emit)
 
+    def executions(self, number: int) -> int:
+        """How many commands the machine was asked to run so far."""
+        log = self.place(number).with_suffix(".executions")
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
     def contents(self) -> dict[str, tuple[str, int]]:
-        files = sorted(path for path in (self.folder / "machines").rglob("*") if path.is_file())
+        files = sorted(path for path in (self.folder / "machines").glob("*/*") if path.is_file())
         return {f"{path.parent.name}/{path.name}": (path.read_text(), path.stat().st_mode) for path in files}
 
     def clean(self) -> None:
-        for path in (self.folder / "machines").rglob("*"):
+        for path in (self.folder / "machines").glob("*/*"):
             if path.is_file():
                 path.unlink()
 

@@ -38,6 +38,9 @@ class Server(paramiko.ServerInterface):
         return True
 
     def run(self, channel: paramiko.Channel, command: str) -> None:
+        # Beside the folder, so that nobody finds it in there.
+        with self.folder.with_suffix(".executions").open("a") as log:
+            log.write("one\n")
         pipe = subprocess.PIPE
         process = subprocess.Popen(["sh", "-c", command], cwd=self.folder, stdin=pipe, stdout=pipe, stderr=pipe)
         assert process.stdin

@@ -57,7 +57,7 @@ class BatchConnector(BaseConnector):
     ) -> tuple[bool, CommandOutput]:
         if self.closed:
             raise NotNowError
-        if self.wave is not None and _batchable(arguments):
+        if self.wave is not None and batchable(arguments):
             return self._ask(command, arguments)
         # Whatever else runs may change what was read before.
         self.facts.forget()
@@ -126,7 +126,7 @@ class BatchConnector(BaseConnector):
         return str(make_unix_command_for_host(self.state, self.host, command, **shaping).get_raw_value())
 
 
-def _batchable(arguments: dict[str, Any]) -> bool:
+def batchable(arguments: dict[str, Any]) -> bool:
     """Whether a fact's command can be one of many in a script."""
     alone = ("_get_pty", "_stdin", "_timeout", "_sudo_password", "_su_password")
     return isinstance(arguments.get("_shell_executable"), str) and not any(arguments.get(key) for key in alone)
