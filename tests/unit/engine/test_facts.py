@@ -165,6 +165,39 @@ def test_whatever_facts_write_comes_back_as_it_was(said: list[tuple[bytes, bytes
         assert lines_of(stderr) == lines_of(err.decode(errors="replace") + "\n") or stderr == err.decode(errors="replace")
 
 
+def test_questions_do_not_disturb_each_other(machine: Machine) -> None:
+    answers: list[Any] = []
+    scripts = [
+        "cd /; x=1; umask 000; set -e; trap 'echo trapped' EXIT; f() { :; }; echo one",
+        'echo "$x"; umask; command -v f || echo none',
+        "exec echo replaced",
+        "exit 0; echo never",
+    ]
+
+    def recipe() -> None:
+        for number, script in enumerate(scripts):
+            read(name=f"Read {number}", script=script, into=answers)
+
+    machine.plan([recipe])
+    umask = subprocess.run(["sh", "-c", "umask"], capture_output=True, text=True, check=True).stdout.strip()
+    assert answers == [["one", "trapped"], ["", umask, "none"], ["replaced"], None]
+
+
+def test_a_question_that_makes_no_sense_to_the_shell_fails_alone(machine: Machine) -> None:
+    answers: list[Any] = []
+
+    def recipe() -> None:
+        read(name="Read", script="echo before", into=answers)
+        read(name="Mistype", script="if ( then", into=answers)
+        read(name="Read on", script="echo behind", into=answers)
+
+    failure = machine.apply([recipe]).failure
+    assert failure is not None
+    assert failure.name == "Mistype"
+    assert "Syntax error" in failure.output or "syntax error" in failure.output
+    assert sorted(answers) == [["before"], ["behind"]]
+
+
 def test_a_script_that_arrives_cut_off_does_nothing(tmp_path: Path) -> None:
     writing = f"echo x >> {tmp_path}/ran"
     questions = [reading(writing, sudo=False), reading(writing, sudo=False, apart=True), reading(writing, sudo=False)]
@@ -181,7 +214,8 @@ def test_facts_under_one_sudo_and_facts_with_another_user_are_told_apart() -> No
     other = question_of(StringCommand("id"), {**ARGUMENTS, "_sudo": True, "_sudo_user": "www-data"})
     assert root.plain_sudo
     assert not other.plain_sudo
-    assert root.line(inside_sudo=True) == "sh -c id"
+    assert root.line(inside_sudo=True) == "( eval id )"
+    assert root.line(inside_sudo=False) == "sudo -H -n sh -c id"
     assert other.line(inside_sudo=False) == "sudo -H -n -u www-data sh -c id"
     assert len({root, other, question_of(StringCommand("id"), ARGUMENTS)}) == 3
     assert question_of("id", {**ARGUMENTS, "_sudo": True, "_chdir": None}) is root

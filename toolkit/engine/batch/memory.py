@@ -17,6 +17,8 @@ from typing import Any
 from toolkit.engine.batch.questions import Question, question_of
 
 VERSION = 1
+# How many questions may be asked in vain, beside half as many as those that are not.
+SPARE = 20
 
 
 class Memory:
@@ -34,13 +36,18 @@ class Memory:
 
     def keep(self, asked: Mapping[str, Iterable[Question]]) -> None:
         """Note what machines were asked this time; one that was asked nothing keeps what it had."""
-        fresh = {name: tuple(questions) for name, questions in asked.items()}
-        changed = {name: new for name, new in fresh.items() if new and set(new) != set(self.questions(name))}
+        fresh = {name: self._together(name, tuple(questions)) for name, questions in asked.items()}
+        changed = {name: new for name, new in fresh.items() if new != self.questions(name)}
         if changed:
             self._questions.update(changed)
             # It only saves time: a full disk or a home that cannot be written to is no reason to fail.
             with contextlib.suppress(OSError):
                 _write(self.file, json.dumps(_written(self._questions), separators=(",", ":")))
+
+    def _together(self, machine: str, asked: tuple[Question, ...]) -> tuple[Question, ...]:
+        """What was asked this time and before, as other commands ask other things; without the past when it grows too long."""
+        both = tuple(dict.fromkeys((*self.questions(machine), *asked)))
+        return both if not asked or len(both) <= SPARE + len(asked) * 3 // 2 else asked
 
 
 def _own(file: Path) -> str:

@@ -15,22 +15,30 @@ from toolkit.engine.batch.link import Completed
 from toolkit.engine.batch.sudo import command_line, connector_arguments, is_plain_sudo
 
 # The braces make the shell read all of it before it runs any of it: what arrives cut off does nothing.
+# Names are such as no question uses, since questions run in subshells of the script.
 HEAD = """{{
 printf '%s\\n' {nonce}
-t=$(mktemp 2>/dev/null) || t=/dev/null
-d=
-trap '[ "$t" = /dev/null ] || rm -f -- "$t"; [ -z "$d" ] || rm -rf -- "$d"' EXIT
+batch_errors=$(mktemp 2>/dev/null) || batch_errors=/dev/null
+batch_apart=
+trap '[ "$batch_errors" = /dev/null ] || rm -f -- "$batch_errors"; [ -z "$batch_apart" ] || rm -rf -- "$batch_apart"' EXIT
 trap 'exit 129' HUP
 trap 'exit 141' PIPE
 trap 'exit 143' TERM
-f() {{ printf '\\n%s %s\\n' {nonce} "$1"; cat "$t"; printf '\\n%s\\n' {nonce}; }}
+batch_end() {{ printf '\\n%s %s\\n' {nonce} "$1"; cat "$batch_errors"; printf '\\n%s\\n' {nonce}; }}
 """
 # A question that takes its time is put first and its answer taken last. Where nothing can be written, it waits its turn.
-APART = "d=$(mktemp -d 2>/dev/null) || d=\n"
-BEGIN = 'a{n}() {{\n{line}\n}}\n[ -z "$d" ] || {{ a{n} </dev/null >"$d/{n}" 2>"$d/{n}.err" & p{n}=$!; }}\n'
-COLLECT = (
-    'if [ -n "$d" ]; then wait "$p{n}"; s=$?; cat "$d/{n}.err" >"$t"; cat "$d/{n}"; else a{n} </dev/null 2>"$t"; s=$?; fi\nf $s\n'
-)
+APART = "batch_apart=$(mktemp -d 2>/dev/null) || batch_apart=\n"
+BEGIN = """batch_ask{n}() {{
+{line}
+}}
+[ -z "$batch_apart" ] || {{ batch_ask{n} </dev/null >"$batch_apart/{n}" 2>"$batch_apart/{n}.err" & batch_process{n}=$!; }}
+"""
+COLLECT = """if [ -n "$batch_apart" ]
+then wait "$batch_process{n}"; batch_status=$?; cat "$batch_apart/{n}.err" >"$batch_errors"; cat "$batch_apart/{n}"
+else batch_ask{n} </dev/null 2>"$batch_errors"; batch_status=$?
+fi
+batch_end $batch_status
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,9 @@ def _question(command: str, arguments: tuple[tuple[str, Any], ...], codes: tuple
 @lru_cache(8192)
 def _line(command: str, arguments: tuple[tuple[str, Any], ...], inside_sudo: bool) -> str:
     thawed = {key: dict(value) if key == "_env" else value for key, value in arguments}
+    if {key: value for key, value in thawed.items() if not (inside_sudo and key == "_sudo")} == {"_shell_executable": "sh"}:
+        # What `sh -c` would do, without another program: whatever it sets, breaks or ends is the subshell's own.
+        return f"( eval {shlex.quote(command)} )"
     return command_line(command, thawed, inside_sudo=inside_sudo)
 
 
@@ -93,7 +104,7 @@ def fact_script(nonce: str, questions: Sequence[Question], *, inside_sudo: bool)
     slow = {n: question.line(inside_sudo=inside_sudo) for n, question in enumerate(questions) if question.apart}
     parts = [HEAD.format(nonce=nonce), APART if slow else "", *(BEGIN.format(n=n, line=line) for n, line in slow.items())]
     for n in order(questions):
-        line = f'{questions[n].line(inside_sudo=inside_sudo)} </dev/null 2>"$t"; f $?\n'
+        line = f'{questions[n].line(inside_sudo=inside_sudo)} </dev/null 2>"$batch_errors"; batch_end $?\n'
         parts.append(COLLECT.format(n=n) if n in slow else line)
     return "".join([*parts, "exit 0\n}\n"])
 
