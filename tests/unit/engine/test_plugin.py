@@ -64,6 +64,8 @@ def test_a_second_look_over_the_plain_command_costs_one_command(pyinfra: Command
     commands, said = pyinfra("one")
     assert "Write 9" in said
     assert commands == 1
+    plain, _ = pyinfra("one", connector="ssh")
+    assert plain >= 30
     kept = json.loads((pyinfra.folder / "memory.json").read_text())
     assert set(kept["machines"]) == {"@batch/m0", "@batch/m1"}
     pyinfra("two")
