@@ -126,6 +126,8 @@ def _opened(journal: Path) -> Iterator[int]:
     try:
         yield descriptor
     finally:
+        # Said, not left to the closing of the file, which gevent puts off.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
