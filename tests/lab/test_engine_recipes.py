@@ -28,17 +28,18 @@ RELEASES = ("trixie",)
 PORTS = {"batched": 23120, "plain": 23140}
 ONLY = ("gw-mairie", "bureau-finances-03", "portable-041")
 # What each machine fails at in the middle: a unit that somebody masked.
-MASKED = {"gw-mairie": "unbound.service", "bureau-finances-03": "xrdp.service", "portable-041": "clamav-daemon.service"}
+MASKED = {"gw-mairie": "unbound.service", "bureau-finances-03": "xrdp.service", "portable-041": "clamav-freshclam.service"}
 JOURNAL = "/etc/systemd/journald.conf.d/telekit.conf"
 
 # What a recipe may have to do with; keys, certificates and passwords are each machine's own.
 SNAPSHOT = r"""
 cd /
 find etc home root usr/local var/lib/telekit -xdev \
-  ! -path 'etc/ssh/ssh_host_*' ! -name '*-' ! -name '*.cache' ! -path etc/machine-id ! -path etc/resolv.conf \
-  ! -path 'etc/*shadow' ! -path etc/wireguard/private.key ! -path 'etc/xrdp/*.pem' ! -path 'etc/xrdp/telekit.*' \
-  ! -path etc/xrdp/rsakeys.ini ! -path etc/telekit/enrolment ! -path var/lib/telekit/tunnels.json ! -path 'etc/ssl/certs/*' ! -path '*/ca-certificates/*' \
-  ! -path 'etc/.pwd.lock' ! -path 'etc/chrony/*.keys' ! -name random-seed ! -path 'etc/ssl/private/*' \
+  ! -path 'etc/ssh/ssh_host_*' ! -path etc/wireguard/private.key ! -path 'etc/xrdp/*.pem' ! -path 'etc/xrdp/telekit.*' \
+  ! -path etc/xrdp/rsakeys.ini ! -path etc/telekit/enrolment ! -path 'etc/*shadow' ! -path 'etc/chrony/*.keys' \
+  ! -path 'etc/ssl/certs/*' ! -path 'etc/ssl/private/*' ! -path '*/ca-certificates/*' \
+  ! -path etc/machine-id ! -path etc/resolv.conf ! -path etc/.pwd.lock ! -name '*-' ! -name '*.cache' ! -name random-seed \
+  ! -path etc/telekit/tunnels ! -path var/lib/telekit/tunnels.json ! -path 'home/telekit/.local/state/*' \
   -printf '%y %m %u %g %p -> %l ' \( -type f -exec sh -c 'sed "$0" "$1" | sha256sum' {sed} {} \; -o -printf '\n' \) | sort -k5
 dpkg-query -W -f '${Package} ${db:Status-Status}\n'
 getent passwd; getent group
@@ -139,12 +140,14 @@ def snapshots(town: Any) -> dict[str, str]:
 
 def assert_alike(towns: dict[str, Any]) -> None:
     batched, plain = snapshots(towns["batched"]), snapshots(towns["plain"])
-    different = {name: _difference(batched[name], plain[name]) for name in ONLY if batched[name] != plain[name]}
-    assert different == {}
+    different = [line for name in ONLY for line in _difference(name, batched[name], plain[name])]
+    if different:
+        pytest.fail("\n".join(different), pytrace=False)
 
 
-def _difference(batched: str, plain: str) -> list[str]:
-    return list(unified_diff(batched.splitlines(), plain.splitlines(), "batched", "plain", lineterm="", n=0))
+def _difference(name: str, batched: str, plain: str) -> list[str]:
+    ways = f"{name}, batched", f"{name}, plain"
+    return list(unified_diff(batched.splitlines(), plain.splitlines(), *ways, lineterm="", n=0))
 
 
 def everywhere(towns: dict[str, Any], script: Callable[[str], str]) -> None:

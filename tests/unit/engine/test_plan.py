@@ -69,6 +69,7 @@ def test_a_change_of_mode_alone_is_told_in_a_few_words(machine: Machine, tmp_pat
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0IHZhbHVl\n", "a = 1\n"),
         ("psk=c2VjcmV0IHZhbHVl\n", "psk=another\n"),
         ("WiFi-PSK2 = c2VjcmV0IHZhbHVl\n", '"dbPassword": "hunter2",\n'),
+        ("token = /c2VjcmV0IHZhbHVl\n", "a = 1\n"),
         ("api_key: c2VjcmV0IHZhbHVl\n", "PRESHARED_KEY='another'\n"),
     ],
 )

@@ -85,7 +85,7 @@ def _is_secret(name: str) -> bool:
 
 def _is_harmless(value: str) -> bool:
     words = [word.strip("\"',;") for word in value.split()]
-    return all(word.lower() in _HARMLESS or re.fullmatch(r"/[\w./-]+", word) for word in words)
+    return all(word.lower() in _HARMLESS or re.fullmatch(r"/[\w.-]+/[\w./-]+", word) for word in words)
 
 
 def detail_of(operation: Operation, remote: dict[str, str | None]) -> str:

@@ -17,6 +17,7 @@ from toolkit.engine.batch.sudo import command_line, connector_arguments, is_plai
 # The braces make the shell read all of it before it runs any of it: what arrives cut off does nothing.
 # Names are such as no question uses, since questions run in subshells of the script.
 HEAD = """{{
+{{
 printf '%s\\n' {nonce}
 batch_errors=$(mktemp 2>/dev/null) || batch_errors=/dev/null
 batch_apart=
@@ -39,6 +40,8 @@ else batch_ask{n} </dev/null 2>"$batch_errors"; batch_status=$?
 fi
 batch_end $batch_status
 """
+# What is written in little pieces travels in large ones, where that can be had.
+FOOT = "exit 0\n} | { dd bs=65536 iflag=fullblock status=none 2>/dev/null || cat; }\n}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def fact_script(nonce: str, questions: Sequence[Question], *, inside_sudo: bool)
     for n in order(questions):
         line = f'{questions[n].line(inside_sudo=inside_sudo)} </dev/null 2>"$batch_errors"; batch_end $?\n'
         parts.append(COLLECT.format(n=n) if n in slow else line)
-    return "".join([*parts, "exit 0\n}\n"])
+    return "".join([*parts, FOOT])
 
 
 def order(questions: Sequence[Question]) -> list[int]:

@@ -53,11 +53,12 @@ class Machine:
         self.together = together or Together()
         self.facts = Facts(link, expected)
         self._apply: Apply | None = None
+        self._last = ""
 
     @property
     def current(self) -> str:
-        """The operation that an apply is at."""
-        return self._apply.current if self._apply is not None else ""
+        """The operation that an apply is at, or ended at."""
+        return self._apply.current if self._apply is not None else self._last
 
     def _run(self, deploys: Sequence[Deploy]) -> Run:
         run = Run(self.name, self.data, self.link, self.facts, self.config(), self.together)
@@ -72,7 +73,11 @@ class Machine:
         """Make the machine as the deploys say; stops at the first failure."""
         run = self._run(deploys)
         self._apply = Apply(run, observer or Silent())
-        return self._apply.go()
+        try:
+            return self._apply.go()
+        finally:
+            # All that an apply holds would add up over a thousand machines.
+            self._last, self._apply = self._apply.current, None
 
     def script(self, script: str, *, sudo: bool, seconds: float | None = None, reads_only: bool = False) -> Completed:
         """Run a shell script, which travels on standard input; `reads_only`: what is known of the machine stays true.
