@@ -202,21 +202,26 @@ def alone(memory: Path) -> Iterator[None]:
         yield
 
 
-def apply(schedule: Schedule, memory: Path, day: str, overlap: float) -> None:
-    """Days first: they do not wait for a resolver."""
+def apply(schedule: Schedule, memory: Path, day: date | None, overlap: float) -> None:
+    """Days first: they do not wait for a resolver. Meanwhile it may have become midnight, or wg0 may have been started anew."""
     with alone(memory):
         names = remembered(memory)
-        enforce(schedule, wanted(schedule, names, day))
-    found = follow_all(schedule.rules, {name: names.get(name, Name()) for name in schedule.names}, overlap)
-    if found != names:
+        enforce(schedule, wanted(schedule, names, today(schedule, day)))
+    if schedule.names or names:
+        found = follow_all(schedule.rules, {name: names.get(name, Name()) for name in schedule.names}, overlap)
         with alone(memory):
             remember(memory, found)
-            enforce(schedule, wanted(schedule, found, day))
+            enforce(schedule, wanted(schedule, found, today(schedule, day)))
 
 
-def show(what: str, schedule: Schedule, memory: Path, day: str) -> None:
+def today(schedule: Schedule, day: date | None) -> str:
+    """The day at the town hall, or the one that was given."""
+    return str(day or datetime.now(ZoneInfo(schedule.timezone)).date())
+
+
+def show(what: str, schedule: Schedule, memory: Path, day: date | None) -> None:
     names = remembered(memory)
-    want = wanted(schedule, names, day)
+    want = wanted(schedule, names, today(schedule, day))
     if what == "check":
         with alone(memory):
             print("yes" if differences(want) == ({}, "") else "no")
@@ -240,11 +245,10 @@ def main() -> None:
     asked = parser.parse_args()
     os.umask(0o077)
     schedule = read_schedule(asked.schedule)
-    day = str(asked.day or datetime.now(ZoneInfo(schedule.timezone)).date())
     if asked.what == "apply":
-        apply(schedule, asked.memory, day, asked.overlap)
+        apply(schedule, asked.memory, asked.day, asked.overlap)
     else:
-        show(asked.what, schedule, asked.memory, day)
+        show(asked.what, schedule, asked.memory, asked.day)
 
 
 if __name__ == "__main__":

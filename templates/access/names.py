@@ -17,6 +17,7 @@ Answers = dict[int, list[Address] | None]
 OVERLAP_SECONDS = 600
 KEPT_SECONDS = 3 * 24 * 3600
 ASK_SECONDS = 5
+# A run is over before the next minute begins: midnight must not find one at work.
 ALL_SECONDS = 40
 # unbound takes ten connections at once.
 SIDE_BY_SIDE = 8

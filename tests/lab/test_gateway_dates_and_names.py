@@ -214,7 +214,7 @@ def test_a_name_server_that_is_silent_costs_nobody_an_access(scene):
 def test_who_loads_the_tunnel_or_the_firewall_anew_has_these_accesses_at_once(scene):
     for command in ("systemctl restart nftables", "systemctl restart wg-quick@wg0"):
         scene.gateway(command)
-        assert until(lambda: scene.gateway("/usr/local/lib/telekit/access check") == "yes", 10), command
+        assert until(lambda: scene.gateway("/usr/local/lib/telekit/access check") == "yes", 20), command
     scene.gateway("nft flush ruleset; wg set wg0 peer $(wg show wg0 peers | head -1) remove")
     scene.provision()
     assert scene.gateway("/usr/local/lib/telekit/access check") == "yes"
