@@ -6,13 +6,14 @@ LAB_RELEASE ?= trixie
 # Debian packages that only tests need: a directory server, of which they start their own.
 TEST_PACKAGES := slapd
 
-.PHONY: help install check test demo lab-packages test-packages lock clean
+.PHONY: help install check test demo lab-packages test-packages lock clean bench
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
 	@echo "make demo      install, build the lab town, provision it, verify it (root)"
 	@echo "make check     types, lint, import contract and the tests that need no machine"
 	@echo "make test      everything: check, and the lab on Debian 13 and 12 (root)"
+	@echo "make bench     measure beside other tools, on a quiet computer (root); docs/performance.md"
 
 install: .venv/.installed
 
@@ -55,6 +56,10 @@ test: install lab-packages test-packages
 
 demo: install lab-packages
 	@$(BIN)/python -m toolkit.demo --release $(LAB_RELEASE)
+
+# Side by side with other tools: needs a computer with nothing else to do, and some two hours.
+bench: install lab-packages
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo

@@ -23,20 +23,15 @@ def light(folder: Path, count: int, *, change: bool) -> None:
     from benchmarks.light import FIRST_PORT, USER
     from benchmarks.recipe import light as recipe
     from toolkit.engine import Options, Session, Target
-    from toolkit.engine.events import Event, OperationFailed
 
     commune = commune_of(tuple(range(FIRST_PORT, FIRST_PORT + count)))
     commune = changed(commune) if change else commune
     targets = [
         Target(m.name, "laptop", m.ssh, USER, {"machine": m, "commune": commune}) for m in commune.laptops if m.ssh is not None
     ]
-    options = Options(folder / "known_hosts", (folder / "operator_ed25519",))
+    options = Options(folder / "known_hosts", (folder / "operator_ed25519",), memory=folder / "memory.json")
 
-    def emit(event: Event) -> None:
-        if isinstance(event, OperationFailed):
-            print(event, file=sys.stderr)
-
-    with Session(targets, options, emit) as session:
+    with Session(targets, options, lambda _: None) as session:
         _run(session, lambda _: (recipe,))
 
 
@@ -70,7 +65,7 @@ def _run(session, deploys_of) -> None:
         "failed": sum(r.failed is not None for r in results.values()),
         "changes": sum(len(r.changed) for r in results.values()),
         "operations": max((len(r.changed) + r.unchanged for r in results.values()), default=0),
-        "executions": max((m.link.executions for m in session._machines.values()), default=0),
+        "executions": max(session.executions.values(), default=0),
         "start": round(loaded - T0, 4),
         "connect": round(connected - loaded, 4),
         "apply": round(done - connected, 4),

@@ -6,13 +6,12 @@ from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 from pyinfra.operations import files
 
-from deploys import antivirus, portal, remote_desktop, resolver, screen_lock, tunnel
+from deploys import antivirus, resolver, tunnel
 from deploys.accounts import agent_accounts
 from deploys.administrator import administrator
 from deploys.packages import install
 from deploys.secret import secret_file
-from deploys.sshd import DROP_IN
-from deploys.template import render
+from deploys.template import MANAGED
 from deploys.text import text_file
 from toolkit.model import Commune, Laptop, Secret
 
@@ -27,7 +26,6 @@ FOLDERS = (antivirus.QUARANTINE, "/etc/wireguard", "/usr/local/lib/telekit")
 
 def texts(me: Laptop, commune: Commune) -> dict[str, str]:
     """Path → content."""
-    agent = commune.agent_of[me.name]
     units = {path: text for part in antivirus.units(commune.antivirus).values() for path, text in part.items()}
     return {
         tunnel.WG0: tunnel.configuration(me, commune),
@@ -37,16 +35,10 @@ def texts(me: Laptop, commune: Commune) -> dict[str, str]:
         antivirus.REMOVABLE: antivirus.scanner([]),
         antivirus.FRESHCLAM: antivirus.updater(commune.antivirus),
         **units,
+        resolver.CONFIGURATION: resolver.configuration(commune),
         # The one that the benchmark's change is in.
         "/usr/local/lib/telekit/whom-to-call": f"{commune.contact}\n",
-        resolver.CONFIGURATION: resolver.configuration(commune),
-        screen_lock.XFCE: render("xfce/xfce4-screensaver.xml.j2", minutes=commune.policy.lock_minutes),
-        **{path: render(name, minutes=commune.policy.lock_minutes) for path, name in screen_lock.DCONF.items()},
-        remote_desktop.ICONS: render("remote-desktop/icons.sh.j2", launchers=remote_desktop.LAUNCHERS),
-        portal.NAMES: render("portal/nsswitch.conf.j2"),
-        portal.RULE: render("polkit/laptop.rules.j2", agent=agent),
-        DROP_IN: render("sshd/telekit.conf.j2", root=False, jump=False),
-        "/etc/systemd/journald.conf.d/telekit.conf": render("journald/telekit.conf.j2", months=commune.policy.journal_months),
+        **{f"/usr/local/lib/telekit/part-{number}": f"# {MANAGED}\n" + 30 * f"{me.name} = {number}\n" for number in range(12)},
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationError
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
@@ -15,11 +16,14 @@ from pyinfra.context import host
 from toolkit.model import Agent, Secret
 
 GROUP = "telekit-agents"
-# Whoever is in one of these can become root, or read what others wrote.
+# Whoever is in one of these can become root, read what others wrote or type, or get past what protects the machine.
 POWERFUL = frozenset({
-    "adm", "admin", "disk", "docker", "incus", "incus-admin", "kvm", "libvirt", "libvirt-qemu", "lpadmin", "lxd", "netdev",
-    "root", "shadow", "sudo", "systemd-journal", "wheel",
+    "adm", "admin", "backup", "clamav", "disk", "docker", "incus", "incus-admin", "input", "kmem", "kvm", "libvirt",
+    "libvirt-qemu", "lpadmin", "lxd", "netdev", "root", "shadow", "ssl-cert", "staff", "sudo", "systemd-journal",
+    "telekit-portal", "tty", "wheel", "xrdp",
 })  # fmt: skip
+# Debian's accounts below are programs'.
+FIRST_PERSON = 1000
 EPOCH = date(1970, 1, 1)
 NEVER = -1
 
@@ -28,7 +32,7 @@ LIST = """\
 getent group {group} > /dev/null && echo group
 for name in {names} $(getent group {group} | cut -d: -f4 | tr , ' '); do
     entry=$(getent passwd "$name") || continue
-    printf '%s\\t%s\\t%s\\t%s\\t%s\\n' "$name" "$(id -nG "$name" | tr ' ' ,)" \\
+    printf '%s\\t%s\\t%s\\t%s\\t%s\\t%s\\n' "$name" "$(id -u "$name")" "$(id -nG "$name" | tr ' ' ,)" \\
         "$(getent shadow "$name" | awk -F: '{{print ($2 ~ /^!*[*]?$/ ? "none" : $2 ~ /^!/ ? "locked" : "set") "\\t" $8}}')" \\
         "$(stat -c %a "$(echo "$entry" | cut -d: -f6)" 2>/dev/null)" "$(echo "$entry" | cut -d: -f5 | cut -d, -f1)"
 done
@@ -48,6 +52,7 @@ gpasswd --delete {name} {group} > /dev/null
 class Account:
     """An account as it is. password: none, locked or set; expires: days since 1970, NEVER when it does not."""
 
+    uid: int
     groups: frozenset[str]
     password: str
     expires: int
@@ -76,10 +81,10 @@ class AgentAccounts(FactBase[Found]):
         for line in output:
             if line == "group":
                 found.group = True
-            elif line.count("\t") == 5:
-                name, groups, password, expires, mode, full_name = line.split("\t")
+            elif line.count("\t") == 6:
+                name, uid, groups, password, expires, mode, full_name = line.split("\t")
                 days = int(expires) if expires else NEVER
-                found.accounts[name] = Account(frozenset(groups.split(",")), password, days, mode, full_name)
+                found.accounts[name] = Account(int(uid), frozenset(groups.split(",")), password, days, mode, full_name)
         return found
 
 
@@ -109,6 +114,8 @@ def _settle(agent: Agent, account: Account | None) -> Generator[str, None, None]
         who = f"--user-group --groups {GROUP} --comment {full_name}{until} {name}"
         yield f"useradd --create-home --key HOME_MODE=0700 --shell /bin/bash {who}"
         return
+    if account.uid < FIRST_PERSON:
+        raise OperationError(f"{agent.identifier} is an account of the system here: give the agent another identifier")
     changes = []
     if GROUP not in account.groups:
         changes.append(f"--append --groups {GROUP}")

@@ -23,6 +23,8 @@ from toolkit.model import Commune
 HEADER = "# " + MANAGED.replace("commune.toml", "operators.keys")
 SUDOERS = "/etc/sudoers.d/telekit"
 CANDIDATE = "/etc/telekit/sudoers"
+# Whose account it is, so that another one is known to follow it.
+INCUMBENT = "/etc/telekit/administrator"
 # Files of sudoers.d with a dot in their name are ignored: nothing is half-way there.
 ACTIVATE = f"visudo -cqf {CANDIDATE} && install -m 440 {CANDIDATE} {SUDOERS}.new && mv -f {SUDOERS}.new {SUDOERS}"
 
@@ -57,6 +59,22 @@ class AccountState(FactBase[Account | None]):
         return Account(values["home"], frozenset(values["groups"].split()), keys, HEADER in lines)
 
 
+class FormerKeys(FactBase[str]):
+    """The authorized_keys that telekit wrote for the administrator's account before this one; empty when there are none."""
+
+    default = str
+
+    def command(self, account: str) -> str:
+        return (
+            f'n=$(cat {INCUMBENT} 2>/dev/null); if [ -n "$n" ] && [ "$n" != {shlex.quote(account)} ]; then'
+            ' f=$(getent passwd "$n" | cut -d: -f6)/.ssh/authorized_keys;'
+            f' if grep -qxF {shlex.quote(HEADER)} "$f" 2>/dev/null; then echo "$f"; fi; fi'
+        )
+
+    def process(self, output: list[str]) -> str:
+        return output[0] if output else ""
+
+
 def key_body(line: str) -> str:
     """The base64 body of an authorized_keys line, without options and comment; empty for any other line."""
     words = line.split()
@@ -88,6 +106,13 @@ def _account(account: str, keys: Sequence[str]) -> Generator[PyinfraCommand | st
 
 
 @operation()
+def _dismiss(account: str) -> Generator[str, None, None]:
+    """Close the account that was the administrator's before to the keys it had: nobody looks after them any more."""
+    if former := host.get_fact(FormerKeys, account=account):
+        yield f"rm -f {shlex.quote(former)}"
+
+
+@operation()
 def _sudo(text: str) -> Generator[str, None, None]:
     if host.get_fact(Sha256File, path=SUDOERS) != sha256(text.encode()).hexdigest():
         yield ACTIVATE
@@ -100,3 +125,5 @@ def administrator(commune: Commune) -> None:
     sudoers = render("sudo/telekit.j2", user=commune.admin_user)
     files.put(name="Write the administrator's sudo rule", src=StringIO(sudoers), dest=CANDIDATE, mode="440")
     _sudo(name="Check and use the administrator's sudo rule", text=sudoers)
+    _dismiss(name="Close the former administrator's account", account=commune.admin_user)
+    files.put(name="Note whose account it is", src=StringIO(f"{commune.admin_user}\n"), dest=INCUMBENT, mode="644")

@@ -22,6 +22,8 @@ REMOVABLE = "/etc/clamav/removable.conf"
 FRESHCLAM = "/etc/clamav/freshclam.conf"
 WATCH = "/usr/local/lib/telekit/watch-removable"
 TELL = "/usr/local/lib/telekit/tell-quarantine"
+# Wherever an agent can write and run what they wrote.
+FOLDERS = ("/home", "/tmp", "/var/tmp")  # noqa: S108 - watched, not used
 UNITS = "/etc/systemd/system"
 ONCE = "clamav-freshclam-once.service"
 DATABASES = "/var/lib/clamav"
@@ -122,7 +124,7 @@ def antivirus(commune: Commune) -> None:
     files.link(name="Keep Debian's one-time update from starting", path=f"{UNITS}/{ONCE}", target="/dev/null")
     install(name="Install the antivirus", packages=["clamav-daemon", "clamav-freshclam", "clamdscan", "libnotify-bin"])
     files.directory(name="Have a quarantine", path=QUARANTINE, user="root", group="root", mode="700")
-    clamd, freshclam, parts = scanner(["/home"]), updater(wanted), units(wanted)
+    clamd, freshclam, parts = scanner(FOLDERS), updater(wanted), units(wanted)
     text_file("Write clamd.conf", CLAMD, clamd)
     text_file("Write the antivirus of removable media", REMOVABLE, scanner([]))
     watch = render("clamav/watch-removable.sh.j2", quarantine=QUARANTINE, config=REMOVABLE)
@@ -136,7 +138,9 @@ def antivirus(commune: Commune) -> None:
     _first_download(name="Fetch the first virus signatures", databases=wanted_databases(wanted), sources=sources)
     run(name="Run the signatures' updates", unit="clamav-freshclam.service", files={FRESHCLAM: freshclam})
     daemon = parts["clamav-daemon.socket"] | parts["clamav-daemon.service"] | {CLAMD: clamd}
-    run(name="Run the antivirus", unit="clamav-daemon.service", files=daemon)
+    # The socket's own settings are read only when it starts, which it does not while its service runs.
+    both = "restart clamav-daemon.socket"
+    run(name="Run the antivirus", unit="clamav-daemon.service", files=daemon, how=both)
     on_access = parts["clamav-clamonacc.service"] | {CLAMD: clamd}
     run(name="Run the antivirus on every access", unit="clamav-clamonacc.service", files=on_access)
     # Units that others start have no service of their own to run: they are read anew together with the timer.

@@ -12,6 +12,7 @@ from pyinfra.operations import files
 from deploys import kernel, packages, service
 from deploys.administrator import administrator
 from deploys.clock import clock
+from deploys.firewall_unit import standing_rules
 from deploys.locality import locality
 from deploys.sshd import ssh_server
 from deploys.template import render
@@ -41,6 +42,8 @@ def baseline() -> None:
     files.put(name="Write the settings of updates", src=StringIO(upgrades), dest="/etc/apt/apt.conf.d/90telekit", mode="644")
     for timer in ("apt-daily", "apt-daily-upgrade"):
         service.run(name=f"Run the timer {timer}", unit=f"{timer}.timer")
+
+    standing_rules()
 
     journal = render("journald/telekit.conf.j2", months=policy.journal_months)
     files.put(name="Write the journal's retention", src=StringIO(journal), dest=JOURNAL, mode="644")

@@ -121,11 +121,12 @@ def desktop() -> None:
     # xrdp reads its configuration and certificate anew for each connection: a restart would only throw people out.
     server_certificate(me)
     text_file("Write the remote desktop's settings", "/etc/xrdp/xrdp.ini", listener(commune.policy, me.name))
-    text_file("Write the sessions' policy", SESMAN, session_policy(commune.policy))
+    sessions = session_policy(commune.policy)
+    text_file("Write the sessions' policy", SESMAN, sessions)
     run(name="Run the remote desktop", unit="xrdp.service")
     # A restart of the session manager would end sessions on Debian 12.
     hang_up = "systemctl kill --signal=HUP --kill-who=main xrdp-sesman.service"
-    reread(name="Apply the sessions' policy", unit="xrdp-sesman.service", file=SESMAN, command=hang_up)
+    reread(name="Apply the sessions' policy", unit="xrdp-sesman.service", file=SESMAN, text=sessions, command=hang_up)
 
 
 def _session(policy: Policy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator
+from hashlib import sha256
 
 from pyinfra.api.operation import operation
 from pyinfra.context import host
@@ -25,8 +26,9 @@ LAUNCHER = f"{LAUNCHERS}/telekit-portail.desktop"
 
 
 @operation()
-def _reread_unit() -> Generator[str, None, None]:
-    if host.get_fact(UnitState, unit="telekit-portal.service", files=()).stale_unit:
+def _reread_unit(text: str) -> Generator[str, None, None]:
+    found = host.get_fact(UnitState, unit="telekit-portal.service", files=[UNIT])
+    if found.stale_unit or found.digests != {UNIT: sha256(text.encode()).hexdigest()}:
         yield "systemctl daemon-reload"
 
 
@@ -57,8 +59,9 @@ def portal(agent: Agent | None, commune: Commune) -> None:
         return
     text_file("Write the portal's names", NAMES, render("portal/nsswitch.conf.j2"))
     text_file("Write the portal's browser", BROWSER, render("portal/browser.sh.j2"), mode="755")
-    text_file("Write the way to a portal", UNIT, unit(agent, commune))
-    _reread_unit(name="Have the way to a portal known")
+    opening = unit(agent, commune)
+    text_file("Write the way to a portal", UNIT, opening)
+    _reread_unit(name="Have the way to a portal known", text=opening)
     text_file("Write who may open the way to a portal", RULE, render("polkit/laptop.rules.j2", agent=agent))
     text_file("Write the portal's command", COMMAND, command(commune), mode="755")
     icon = launcher(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from hashlib import sha256
 
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
@@ -28,12 +29,15 @@ class LockState(FactBase[list[str]]):
 
     default = list
 
-    def command(self) -> str:
-        sources = " ".join(path for path, _ in DCONF.values() if path.startswith(COMPILED))
+    def command(self, digests: Mapping[str, str]) -> str:
+        checks = "".join(
+            f" {{ [ {COMPILED} -nt {path} ] && echo '{digest}  {path}' | sha256sum --check --status; }} || echo gnome;"
+            for path, digest in digests.items()
+        )
         return (
             "if command -v xfce4-session > /dev/null; then"
             " { command -v xfce4-screensaver > /dev/null && ! command -v light-locker > /dev/null; } || echo xfce; fi;"
-            f" if command -v dconf > /dev/null; then for f in {sources}; do [ {COMPILED} -nt $f ] || echo gnome; done; fi; true"
+            f" if command -v dconf > /dev/null; then{checks} fi 2>/dev/null; true"
         )
 
     def process(self, output: list[str]) -> list[str]:
@@ -41,8 +45,9 @@ class LockState(FactBase[list[str]]):
 
 
 @operation()
-def _lock_screens() -> Generator[str, None, None]:
-    missing = host.get_fact(LockState)
+def _lock_screens(settings: Mapping[str, str]) -> Generator[str, None, None]:
+    digests = {path: sha256(text.encode()).hexdigest() for path, text in settings.items() if path.startswith(COMPILED)}
+    missing = host.get_fact(LockState, digests=digests)
     if "xfce" in missing:
         # light-locker would lock a second time, by rules of its own; the minus removes it.
         yield f"{APT} install --no-install-recommends xfce4-screensaver light-locker-"
@@ -53,6 +58,7 @@ def _lock_screens() -> Generator[str, None, None]:
 def screen_lock(policy: Policy) -> None:
     """Lock the session, whichever of XFCE and GNOME the laptop has, after the town hall's delay."""
     text_file("Write XFCE's lock", XFCE, render("xfce/xfce4-screensaver.xml.j2", minutes=policy.lock_minutes))
-    for what, (path, template) in DCONF.items():
-        text_file(f"Write GNOME's {what}", path, render(template, minutes=policy.lock_minutes))
-    _lock_screens(name="Lock screens that nobody looks at")
+    settings = {path: render(template, minutes=policy.lock_minutes) for path, template in DCONF.values()}
+    for what, (path, _) in DCONF.items():
+        text_file(f"Write GNOME's {what}", path, settings[path])
+    _lock_screens(name="Lock screens that nobody looks at", settings=settings)

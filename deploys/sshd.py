@@ -11,6 +11,7 @@ from pyinfra.context import host
 from pyinfra.operations import files
 
 from deploys import service
+from deploys.accounts import GROUP
 from deploys.template import render
 from toolkit.model import Commune, Machine, Role
 
@@ -55,9 +56,14 @@ def _read_drop_ins() -> Generator[str, None, None]:
         yield f"sed -i '1i Include /etc/ssh/sshd_config.d/*.conf' {MAIN}"
 
 
+def settings(*, root: bool, jump: bool) -> str:
+    """sshd's drop-in; root: the administrator's account is root's. jump: laptops are administered through this machine."""
+    return render("sshd/telekit.conf.j2", root=root, jump=jump, agents=GROUP)
+
+
 def ssh_server(me: Machine, commune: Commune) -> None:
     """Have sshd let in by key alone, root not at all, and carry on through the gateway to laptops."""
-    text = render("sshd/telekit.conf.j2", root=commune.admin_user == "root", jump=me.role == Role.GATEWAY)
+    text = settings(root=commune.admin_user == "root", jump=me.role == Role.GATEWAY)
     _read_drop_ins(name="Let sshd read its drop-in files")
     files.put(name="Write sshd's settings", src=StringIO(text), dest=DROP_IN, mode="644")
     service.run(name="Run sshd", unit="ssh", files={DROP_IN: text}, check=CHECK, how="reload")

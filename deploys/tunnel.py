@@ -98,6 +98,7 @@ def configuration(me: Laptop, commune: Commune) -> str:
         addresses=addresses(me, commune),
         mtu=network.mtu,
         mark=MARK,
+        link_group=TABLE,
         full=network.mode is Mode.FULL,
         private_key=PRIVATE_KEY,
         rules=(found := routing_rules(commune)),
@@ -130,6 +131,7 @@ def rules(me: Laptop, commune: Commune, ssh_ports: Sequence[int]) -> str:
         ssh_ports=ssh_ports,
         full=network.mode is Mode.FULL,
         mark=MARK,
+        link_group=TABLE,
         user=USER,
         group=GROUP,
         port=commune.gateway.endpoint.port,
@@ -158,8 +160,14 @@ def tunnel(me: Laptop, commune: Commune) -> None:
     for path, unit in units.items():
         text_file(f"Write {path.rpartition('/')[2]}", path, unit)
     text_file("Write wg0.conf", WG0, text, mode="600")
-    text_file("Write what NetworkManager leaves alone", NETWORK_MANAGER, render("networkmanager/telekit.conf.j2"))
-    reload = "nmcli general reload conf dns-full"
-    reread(name="Have NetworkManager leave the tunnel alone", unit="NetworkManager.service", file=NETWORK_MANAGER, command=reload)
+    alone = render("networkmanager/telekit.conf.j2")
+    text_file("Write what NetworkManager leaves alone", NETWORK_MANAGER, alone)
+    reread(
+        name="Have NetworkManager leave the tunnel alone",
+        unit="NetworkManager.service",
+        file=NETWORK_MANAGER,
+        text=alone,
+        command="nmcli general reload",
+    )
     run(name="Run the search for the gateway", unit="telekit-endpoint.timer", files=units)
     run(name="Run wg0", unit="wg-quick@wg0.service", files={WG0: text})

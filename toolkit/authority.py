@@ -26,6 +26,7 @@ RENEWAL = timedelta(days=30)
 AUTHORITY_RENEWAL = timedelta(days=CERTIFICATE_DAYS + 30)
 # Clocks that are a little behind still find a fresh certificate valid.
 BACKDATED = timedelta(hours=1)
+SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 
 
 class Keeper(Protocol):
@@ -75,7 +76,7 @@ def issue(vault: Keeper, ca_pem: str, csr_pem: str, desktop: Desktop, commune: C
         .add_extension(x509.SubjectAlternativeName(_names(desktop, commune)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(encipher=isinstance(csr.public_key(), rsa.RSAPublicKey)), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(SERVERS, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(csr.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
@@ -141,6 +142,8 @@ def _authority(key: ec.EllipticCurvePrivateKey, commune: Commune) -> x509.Certif
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(sign_certificates=True), critical=True)
         .add_extension(_constraints(commune), critical=True)
+        # Constraints say nothing of code and mail: whoever stole the key could else sign programs for every Windows with a kit.
+        .add_extension(SERVERS, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -157,10 +160,11 @@ def _fits(ca: x509.Certificate, key: ec.EllipticCurvePublicKey, commune: Commune
     """Whether a certificate is of this key, long enough to live, and for the commune's domain and LAN as they are today."""
     try:
         constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
+        use = ca.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, ValueError):
         return False
     lives = ca.not_valid_after_utc - datetime.now(UTC) > AUTHORITY_RENEWAL
-    return ca.public_key() == key and lives and constraints == _constraints(commune)
+    return ca.public_key() == key and lives and (constraints, use) == (_constraints(commune), SERVERS)
 
 
 def _usage(*, sign_certificates: bool = False, encipher: bool = False) -> x509.KeyUsage:

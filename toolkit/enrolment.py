@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from toolkit.secrets import Vault
 
 FILE = "/etc/telekit/enrolment"
+# A signing request has some hundreds; who sends much more means no good.
+CHARACTERS = 8192
 
 
 class Enrolment:
@@ -67,13 +69,15 @@ class Enrolment:
     def _passwords(self, machine: Machine) -> Mapping[str, Secret]:
         from toolkit.secrets import initial_password
 
-        if not isinstance(machine, Desktop):
-            return {}
-        return {a.identifier: initial_password(self._vault, a) for a in self.job.commune.agents_of(machine)}
+        commune = self.job.commune
+        agents = commune.agents_of(machine) if isinstance(machine, Desktop) else ()
+        if machine.name in commune.agent_of:
+            agents = (commune.agent_of[machine.name],)
+        return {a.identifier: initial_password(self._vault, a) for a in agents}
 
     def known_passwords(self) -> dict[str, Secret]:
         """Agent identifier → first password, for the agents who were given one."""
-        found = {a.identifier: self._vault.get(f"password/{a.identifier}") for a in self.job.commune.agents if a.desktop}
+        found = {a.identifier: self._vault.get(f"password/{a.identifier}") for a in self.job.commune.agents}
         return {identifier: password for identifier, password in found.items() if password is not None}
 
     # -- what machines answered --------------------------------------------------------------------------------------
@@ -101,6 +105,8 @@ class Enrolment:
         return authority.ensure(self.folder, self._vault, self._written)
 
     def _enter(self, machine: Machine, public: str, authority: str) -> None:
+        if len(public) > CHARACTERS:
+            raise TelekitError(f"what it gave has {len(public)} characters", where=machine.name)
         if isinstance(machine, Desktop):
             self._certify(machine, public, authority)
             return

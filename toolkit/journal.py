@@ -7,10 +7,10 @@ the entry that every run writes when it begins.
 from __future__ import annotations
 
 import fcntl
-import getpass
 import hashlib
 import json
 import os
+import pwd
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -178,13 +178,13 @@ def _name(command: str) -> str:
 
 
 def _user() -> str:
-    """The person, also behind sudo."""
-    name = os.environ.get("SUDO_USER")
+    """The person, also behind sudo; for anybody but root the variables of the environment say nothing."""
+    name = os.environ.get("SUDO_USER") if os.getuid() == 0 else None
     if name:
         return name
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())
 
 

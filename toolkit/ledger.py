@@ -258,7 +258,9 @@ def _only(found: Mapping[str, Kept], names: set[str]) -> dict[str, Kept]:
 
 def _check_key(name: str, public: str) -> None:
     try:
-        good = len(base64.b64decode(public, validate=True)) == 32 and len(public) == 44
+        key = base64.b64decode(public, validate=True)
+        # In another form a machine could show another's key as its own, and WireGuard would refuse the gateway's whole file.
+        good = len(key) == 32 and any(key) and base64.b64encode(key).decode() == public
     except (binascii.Error, ValueError):
         good = False
     if not good:

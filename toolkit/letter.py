@@ -22,6 +22,7 @@ Votre bureau à distance : {desktop}
 Votre identifiant       : {identifier}
 Votre premier mot de passe : {password}
 
+Il ouvre votre session sur l'ordinateur portable de la mairie et sur votre bureau à distance.
 Ouvrez votre ordinateur portable, attendez que le tunnel soit établi, puis ouvrez l'icône « Mon bureau » et
 saisissez cet identifiant et ce mot de passe. Ne les confiez à personne : aucun collègue, aucun technicien
 ne vous les demandera. Détruisez cette lettre après votre première connexion.
@@ -50,8 +51,8 @@ def _agent(commune: Commune, identifier: str) -> Agent:
     if agent is None:
         hint = guess(identifier, [a.identifier for a in commune.agents]) or "see agents.csv"
         raise UsageError(f"{commune.slug} has no agent `{identifier}`", hint=hint)
-    if not agent.desktop:
-        raise UsageError(f"{identifier} has no desktop, and so no password", hint="give one in agents.csv (poste)")
+    if not (agent.desktop or agent.laptop):
+        raise UsageError(f"{identifier} has neither desktop nor laptop, and so no password", hint="give one in agents.csv")
     return agent
 
 
@@ -59,7 +60,7 @@ def text(commune: Commune, agent: Agent, password: Secret) -> str:
     """The letter."""
     contact = f"\nEn cas de difficulté : {commune.contact}\n" if commune.contact else ""
     return LETTER.format(
-        commune=commune.name, agent=agent.full_name, desktop=agent.desktop, identifier=agent.identifier,
+        commune=commune.name, agent=agent.full_name, desktop=agent.desktop or "—", identifier=agent.identifier,
         password=password.reveal(), contact=contact,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import secrets as randomness
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +56,8 @@ class Vault:
 
         recipients: the operators' public keys. ask: gives the passphrase of a private key that has one.
         """
+        # From here on secrets are in memory: should the process crash, no image of it is left on the disk.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         file, keys = folder / FILE, _Keys(identities, ask)
         try:
             sealed = file.read_bytes()

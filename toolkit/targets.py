@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +42,15 @@ class Job:
     def options(self) -> Options:
         from toolkit.engine import Options
 
-        return Options(known_hosts=self.folder / FILE, identities=self.identities, parallel=self.parallel, debug=self.debug)
+        return Options(
+            known_hosts=self.folder / FILE, identities=self.identities, parallel=self.parallel, debug=self.debug,
+            memory=_cache() / f"{self.commune.slug}-{sha256(bytes(self.folder.resolve())).hexdigest()[:16]}.json",
+        )  # fmt: skip
+
+
+def _cache() -> Path:
+    """Where what may be lost is kept: questions that machines were asked, which save the next run round trips."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "telekit"
 
 
 def select(commune: Commune, only: Sequence[str] = (), roles: Iterable[Role] = ()) -> tuple[Machine, ...]:
@@ -69,7 +79,7 @@ def ssh_of(machine: Machine) -> SshAddress | None:
 def data_of(machine: Machine, commune: Commune, passwords: Mapping[str, Secret] | None = None) -> dict[str, object]:
     """What the machine's recipe receives as host.data."""
     data: dict[str, object] = {"machine": machine, "commune": commune}
-    if machine.role is Role.DESKTOP:
+    if machine.role is not Role.GATEWAY:
         data["passwords"] = dict(passwords or {})
     return data
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys import access, clock, gateway
+from deploys import access, clock, gateway, sshd
 from deploys.gateway_rules import ruleset
 from deploys.template import render
 from deploys.tunnel_record import device_names, unit
@@ -115,8 +115,8 @@ TEXTS = {
     "access.json": lambda: access.schedule(dated()),
     "telekit-access.service": lambda: access.units("wg0")[access.UNIT],
     "telekit-access.timer": lambda: access.units("wg0")[access.TIMER],
-    "sshd-gateway.conf": lambda: render("sshd/telekit.conf.j2", root=False, jump=True),
-    "sshd-other.conf": lambda: render("sshd/telekit.conf.j2", root=False, jump=False),
+    "sshd-gateway.conf": lambda: sshd.settings(root=False, jump=True),
+    "sshd-other.conf": lambda: sshd.settings(root=False, jump=False),
     "journald.conf": lambda: render("journald/telekit.conf.j2", months=6),
     "apt": lambda: render("apt/telekit.j2", reboot=True, reboot_at="03:30"),
     "sudoers": lambda: render("sudo/telekit.j2", user="telekit"),

@@ -83,6 +83,7 @@ def own_signatures() -> Antivirus:
 
 ME, OWN = town().desktops[0], town().laptops[0]
 AGENT = town().agents[0]
+SOCKET = "/etc/systemd/system/clamav-daemon.socket.d/telekit.conf"
 DAEMON = "/etc/systemd/system/clamav-daemon.service.d/telekit.conf"
 
 TEXTS: dict[str, Callable[[], str]] = {
@@ -106,12 +107,13 @@ TEXTS: dict[str, Callable[[], str]] = {
     "laptop/resolved-full.conf": lambda: resolver.configuration(town()),
     "laptop/resolved-split.conf": lambda: resolver.configuration(split()),
     "laptop/dhclient": lambda: render("resolved/dhclient.sh.j2"),
-    "laptop/clamd.conf": lambda: antivirus.scanner(["/home"]),
+    "laptop/clamd.conf": lambda: antivirus.scanner(antivirus.FOLDERS),
     "laptop/freshclam.conf": lambda: antivirus.updater(Antivirus()),
     "laptop/freshclam-mirror.conf": lambda: antivirus.updater(Antivirus(mirror="https://clamav.essai.example")),
     "laptop/freshclam-own.conf": lambda: antivirus.updater(own_signatures()),
     "laptop/clamav-daemon.conf": lambda: antivirus.units(Antivirus())["clamav-daemon.service"][DAEMON],
     "laptop/clamav-daemon-own.conf": lambda: antivirus.units(own_signatures())["clamav-daemon.service"][DAEMON],
+    "laptop/clamav-socket-own.conf": lambda: antivirus.units(own_signatures())["clamav-daemon.socket"][SOCKET],
     "laptop/tell-quarantine": lambda: antivirus.alarm(town()),
     "laptop/telekit-portal.service": lambda: portal.unit(AGENT, town()),
     "laptop/telekit-portail": lambda: portal.command(town()),

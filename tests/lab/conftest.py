@@ -1,12 +1,14 @@
 """Towns for the tests that need real machines: one for each Debian, each with its own name and ports.
 
-`town` is up and untouched by telekit; `provisioned` is the same town after `telekit provision`. Two
-workers (`-n 2 --dist loadgroup`) run the tests of both Debians side by side, one runs them in turn.
+`provisioned` is the whole town after its first `telekit provision`; while the tests of one Debian run, the next one's town is
+made. `outpost` is a smaller one that telekit has not touched.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -92,18 +94,78 @@ def able() -> None:
     requirements.require()
 
 
-@pytest.fixture(scope="session")
-def town(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """The whole town, up; telekit has not touched it unless a test did."""
-    with standing(f"test-{release}", release, PORTS[release], tmp_path_factory.mktemp(f"town-{release}")) as found:
-        yield found
+class Building:
+    """A whole town that another process brings up and provisions, so that tests go on meanwhile."""
+
+    def __init__(self, release: str, folder: Path) -> None:
+        name = f"test-{release}"
+        create(name).down()
+        copy_inventory(SOURCE, folder / "lab", PORTS[release])
+        self.town = Town(create(name, folder / "lab"), release, folder)
+        self.log = folder / "building.log"
+        up = [sys.executable, "-m", "toolkit.lab", "up", "--name", name, "--inventory", folder / "lab", "--release", release]
+        steps = [shlex.join(map(str, up)), shlex.join(self.town.telekit_command("provision", "--yes"))]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["sh", "-c", " && ".join(steps)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def done(self) -> Town:
+        """The town, when it stands; the test fails with what was said if it does not."""
+        if self.process.wait(timeout=1800) != 0:
+            pytest.fail(f"the town of Debian {self.town.release} was not provisioned\n{self.log.read_text()}", pytrace=False)
+        return self.town
+
+    def remove(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.town.lab.down()
 
 
 @pytest.fixture(scope="session")
-def provisioned(town: Town) -> Town:
+def buildings() -> Iterator[dict[str, Building]]:
+    """Towns that stand or are being built, by release."""
+    found: dict[str, Building] = {}
+    yield found
+    for building in found.values():
+        building.remove()
+
+
+@pytest.fixture(scope="session")
+def provisioned(
+    able: None,
+    release: str,
+    buildings: dict[str, Building],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Town]:
     """The whole town after its first `telekit provision`."""
-    town.telekit("provision", "--yes")
-    return town
+
+    def begin(which: str) -> None:
+        if which not in buildings:
+            buildings[which] = Building(which, tmp_path_factory.mktemp(f"town-{which}"))
+
+    begin(release)
+    town = buildings[release].done()
+    for following in _provisioned_releases(request.session)[1:]:
+        if following != release and _memory_for_another():
+            begin(following)
+    yield town
+    buildings.pop(release).remove()
+
+
+def _provisioned_releases(session: pytest.Session) -> list[str]:
+    """The releases whose whole town some chosen test needs, in the order of the tests."""
+    wanted = [item for item in session.items if "provisioned" in getattr(item, "fixturenames", ())]
+    return list(dict.fromkeys(item.callspec.params["release"] for item in wanted if hasattr(item, "callspec")))
+
+
+def _memory_for_another() -> bool:
+    """Whether a second whole town fits beside the first: its machines and their disks are in memory."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return available > 8 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +190,7 @@ def bare(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> 
 def lone_gateway(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A town of which the gateway alone is up: its test makes laptops by hand."""
     folder = tmp_path_factory.mktemp(f"alone-{release}")
-    with standing(f"alone-{release}", release, PORTS[release] + 70, folder, only=["gw-mairie"]) as found:
+    with standing(f"alone-{release}", release, PORTS[release] + 30, folder, only=["gw-mairie"]) as found:
         yield found
 
 

@@ -81,6 +81,41 @@ def test_nobody_trusts_the_authority_outside_the_communes_domain_and_lan(tmp_pat
         assert not verified(tmp_path, authority.issue(vault, ca, request(), stranger, town))
 
 
+def test_whoever_steals_the_authoritys_key_signs_neither_mail_nor_programs(tmp_path: Path) -> None:
+    vault = Memory()
+    ca = x509.load_pem_x509_certificate(authority.ensure(tmp_path, vault, TOWN).encode())
+    key = serialization.load_pem_private_key(vault.secrets["authority-key"].reveal().encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    thief = ec.generate_private_key(ec.SECP256R1())
+    now, uses = datetime.now(UTC), x509.ExtendedKeyUsageOID
+    pem = (
+        x509.CertificateBuilder(ca.subject, x509.Name([]), thief.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.ExtendedKeyUsage([uses.EMAIL_PROTECTION, uses.CODE_SIGNING, uses.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "thief.pem").write_bytes(pem.public_bytes(serialization.Encoding.PEM))
+    for purpose in ("smimesign", "sslclient"):
+        command = ["openssl", "verify", "-purpose", purpose, "-CAfile", tmp_path / "ca.pem", tmp_path / "thief.pem"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "unsuitable certificate purpose" in done.stderr, done
+
+
+def test_an_authority_without_limits_of_use_is_made_anew_with_the_same_key(tmp_path: Path) -> None:
+    vault = Memory()
+    authority.ensure(tmp_path, vault, TOWN)
+    limited = x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes())
+    key = serialization.load_pem_private_key(vault.secrets["authority-key"].reveal().encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    before = x509.CertificateBuilder(
+        limited.subject, limited.subject, key.public_key(), 1, limited.not_valid_before_utc, limited.not_valid_after_utc,
+        [extension for extension in limited.extensions if not isinstance(extension.value, x509.ExtendedKeyUsage)],
+    ).sign(key, hashes.SHA256())  # fmt: skip
+    (tmp_path / "ca.pem").write_bytes(before.public_bytes(serialization.Encoding.PEM))
+    anew = x509.load_pem_x509_certificate(authority.ensure(tmp_path, vault, TOWN).encode())
+    assert anew.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert anew.public_key() == limited.public_key()
+
+
 def test_the_key_is_in_the_vault_before_the_certificate_and_both_stay(tmp_path: Path) -> None:
     vault = Memory()
     first = authority.ensure(tmp_path, vault, TOWN)

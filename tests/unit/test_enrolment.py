@@ -107,7 +107,7 @@ def test_two_laptops_from_one_disk_are_noticed(folder: Path) -> None:
     assert set(refused) == {"portable-042"}
 
 
-@pytest.mark.parametrize("answer", ["", "not a key", "cat: /etc/telekit/enrolment: No such file or directory"])
+@pytest.mark.parametrize("answer", ["", "not a key", "cat: /etc/telekit/enrolment: No such file or directory", "x" * 1_000_000])
 def test_an_answer_that_is_no_key_stops_that_machine_alone(folder: Path, answer: str) -> None:
     assert set(Enrolment(job(folder)).record(answers() | {"portable-042": answer})) == {"portable-042"}
     assert set(Enrolment(job(folder)).record(answers() | {"bureau-partage-01": answer})) == {"bureau-partage-01"}
@@ -120,13 +120,14 @@ def test_without_an_operators_key_nothing_is_begun(folder: Path) -> None:
     assert "ledger.json" not in files(folder)
 
 
-def test_a_desktops_recipe_gets_its_agents_passwords_and_no_others(folder: Path) -> None:
+@pytest.mark.parametrize("machine", ["bureau-finances-03", "portable-041"])
+def test_a_recipe_gets_the_passwords_of_its_own_agents_and_no_others(folder: Path, machine: str) -> None:
     data = Enrolment(job(folder)).data()
-    passwords = data["bureau-finances-03"]["passwords"]
+    passwords = data[machine]["passwords"]
     assert isinstance(passwords, dict)
     assert list(passwords) == ["m.durand"]
     assert isinstance(passwords["m.durand"], Secret)
-    assert "passwords" not in data["portable-041"]
+    assert "passwords" not in data["gw-mairie"]
 
 
 def test_the_letter_holds_the_password_that_the_desktop_got_and_only_its_owner_reads_it(folder: Path, tmp_path: Path) -> None:

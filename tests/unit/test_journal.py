@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import stat
 import subprocess
@@ -151,8 +152,19 @@ def test_an_entry_that_cannot_be_read_hides_no_other(folder: Path) -> None:
 
 def test_the_person_behind_sudo_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "m.durand")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
     with journal.run(folder, "provision", "lab"):
         pass
     (entry,) = journal.entries(folder)
     assert entry.user == "m.durand"
     assert entry.pid == os.getpid()
+
+
+@pytest.mark.parametrize("variable", ["SUDO_USER", "LOGNAME", "USER"])
+def test_nobody_puts_somebody_elses_name_into_the_journal(folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "m.durand")
+    monkeypatch.setattr(os, "getuid", lambda: pwd.getpwnam("nobody").pw_uid)
+    with journal.run(folder, "provision", "lab"):
+        pass
+    (entry,) = journal.entries(folder)
+    assert entry.user == "nobody"

@@ -151,10 +151,18 @@ def test_what_left_the_inventory_left_the_ledger() -> None:
     assert (dict(book.keys), dict(book.certificates)) == ({"gw": key(1)}, {})
 
 
-@pytest.mark.parametrize("public", ["", "abc", key(1)[:-1], key(1) + "\n", "é" * 44, base64.b64encode(b"x" * 31).decode()])
+@pytest.mark.parametrize("public", ["", "abc", key(1)[:-1], key(1) + "\n", "é" * 44, key(0)])
 def test_what_is_no_wireguard_key_is_refused(public: str) -> None:
     with pytest.raises(TelekitError, match=r"a: what it gave is not a WireGuard public key"):
         Ledger().enrolled("a", public)
+
+
+def test_another_machines_key_in_other_letters_is_refused() -> None:
+    known = base64.b64encode(bytes(31) + b"\x01").decode()
+    disguised = known.replace("E=", "F=")
+    assert base64.b64decode(disguised) == base64.b64decode(known)
+    with pytest.raises(TelekitError, match="not a WireGuard public key"):
+        Ledger().enrolled("a", known).enrolled("b", disguised)
 
 
 def test_two_machines_with_one_key_are_refused() -> None:

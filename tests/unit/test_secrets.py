@@ -231,3 +231,14 @@ def test_a_secret_is_written_unreadable_for_others_from_the_first_byte(tmp_path:
     finally:
         os.umask(before)
     assert (tmp_path / "secrets.age").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_opens_secrets_leaves_no_image_of_them_when_it_crashes(tmp_path: Path) -> None:
+    script = (
+        "import resource; from pathlib import Path; from toolkit.secrets import Vault;"
+        f" Vault.open(Path({str(tmp_path)!r}), (), ()); print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -S -c 1024; exec "$@"', "-", sys.executable, "-c", script], capture_output=True, text=True
+    )
+    assert done.stdout == "0\n", done.stderr

@@ -44,7 +44,7 @@ def _keep(subject: Subject, desktop: Subject, login: Login) -> Path | None:
     tried="starting what the icon on {machine} starts, as the agent, on an invisible screen, and looking at it",
     expected="the desktop's certificate is the commune's, and the screen shows a desktop",
     fix="journalctl -u xrdp -u xrdp-sesman on the desktop; telekit provision renews a certificate that has ended",
-    seconds=120,
+    seconds=180,
 )
 def test_opens_the_desktop(subject: Subject) -> str:
     with _free(subject) as desktop:

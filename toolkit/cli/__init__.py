@@ -14,6 +14,7 @@ from toolkit import __version__
 from toolkit.cli import daily, small
 from toolkit.cli.agent import access, agent
 from toolkit.cli.init import init
+from toolkit.cli.kit import kit
 from toolkit.cli.lab import lab
 from toolkit.cli.options import example
 from toolkit.cli.trust import trust
@@ -53,6 +54,8 @@ for command in (
     small.completion,
 ):  # fmt: skip
     telekit.add_command(command)
+
+agent.add_command(kit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,14 +6,17 @@ import logging
 import resource
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import gevent
 from gevent.event import Event
+from gevent.pool import Pool
 
 from toolkit.errors import TelekitError
 
+T = TypeVar("T")
 # Files that this process opens besides connections, and those a connection needs while it is made.
 FILES_BESIDE, FILES_A_MACHINE = 128, 2
 
@@ -32,6 +35,34 @@ def interruptible() -> Iterator[Event]:
     finally:
         watcher.cancel()
         signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+
+
+def side_by_side(jobs: Mapping[str, Callable[[], T]], parallel: int, interrupted: Event) -> dict[str, T] | None:
+    """Do all jobs, `parallel` at a time; name → what came of it. None: interrupted, and no job goes on."""
+    pool = Pool(parallel)
+    done: dict[str, T] = {}
+    failures: list[Exception] = []
+
+    def one(name: str, job: Callable[[], T]) -> None:
+        try:
+            done[name] = job()
+        except Exception as error:  # noqa: BLE001 - raised again below, by whom it can be caught
+            failures.append(error)
+
+    def everything() -> None:
+        gevent.joinall([pool.spawn(one, name, job) for name, job in jobs.items()])
+
+    tasks = gevent.spawn(everything)
+    try:
+        gevent.wait([tasks, interrupted], count=1)
+        if interrupted.is_set():
+            return None
+        if failures:
+            raise failures[0]
+        return {name: done[name] for name in jobs}
+    finally:
+        tasks.kill()
+        pool.kill()
 
 
 def route_logs(*, debug: bool) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from toolkit.engine.batch import reach
-from toolkit.engine.batch.facts import SudoRefusedError
+from toolkit.engine.batch.questions import SudoRefusedError
+
+# Where a machine is that is not at any operation yet.
+NOWHERE = "Read the machine's state"
 
 
 def unreachable(error: reach.UnreachableError) -> str:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-import gevent
-from gevent.pool import Pool
 from pyinfra.api.config import Config
 
-from toolkit.engine import events, sentences
-from toolkit.engine.batch import Connector, Machine, Together
+from toolkit.engine import batch, events, sentences
+from toolkit.engine.batch import Connector, Machine, Memory, Together
 from toolkit.engine.batch.link import CommandTimeoutError, LinkLostError, within
 from toolkit.engine.batch.reach import UnreachableError
 from toolkit.engine.events import Event, OperationFailed, Outcome
-from toolkit.engine.process import allow_files, interruptible, route_logs
-from toolkit.engine.target import Completed, MachinePlan, MachineResult, Options, PlannedOperation, Target
+from toolkit.engine.observer import Emitting
+from toolkit.engine.process import allow_files, interruptible, route_logs, side_by_side
+from toolkit.engine.target import Completed, MachinePlan, MachineResult, Options, PlannedOperation, Target, without_secrets
 from toolkit.errors import TelekitError
 
 if TYPE_CHECKING:
     from testinfra.host import Host
 
-Deploys = Callable[[Target], Sequence[Callable[[], None]]]
+    from toolkit.engine.batch.questions import Question
+
+Deploy = Callable[[], None]
+Deploys = Callable[[Target], Sequence[Deploy]]
 T = TypeVar("T")
 
 
@@ -42,6 +45,17 @@ class Session:
     emit: gets an Event for whatever happens, while it happens.
     """
 
+    _interruptible = staticmethod(interruptible)
+
+    def __new__(cls, targets: Iterable[Target], options: Options, emit: Callable[[Event], None]) -> Session:
+        """More machines than one processor keeps up with are shared out among processes."""
+        from toolkit.engine import spread
+
+        machines = len(targets) if isinstance(targets, Sized) else 0
+        if cls is Session and (options.processes or spread.processes_for(machines)) > 1:
+            return super().__new__(spread.SpreadSession)
+        return super().__new__(cls)
+
     def __init__(self, targets: Iterable[Target], options: Options, emit: Callable[[Event], None]) -> None:
         self.targets = tuple(targets)
         self.options = options
@@ -50,7 +64,11 @@ class Session:
         self._machines: dict[str, Machine] = {}
         self._hosts: dict[str, Host] = {}
         self._together = Together()
+        self._memory = Memory(options.memory) if options.memory is not None else None
         route_logs(debug=options.debug)
+        self._make_room()
+
+    def _make_room(self) -> None:
         allow_files(len(self.targets))
 
     def __enter__(self) -> Session:
@@ -61,9 +79,27 @@ class Session:
 
     def close(self) -> None:
         """Let go of every machine."""
+        if self._memory is not None:
+            self._memory.keep(self.asked())
+        self._let_go()
+
+    def _let_go(self) -> None:
         for machine in self._machines.values():
             machine.link.close()
         self._machines.clear()
+
+    @property
+    def executions(self) -> dict[str, int]:
+        """How many commands went to each machine so far."""
+        return {name: machine.link.executions for name, machine in self._machines.items()}
+
+    def asked(self) -> dict[str, list[Question]]:
+        """What each machine was asked; questions in which a secret of its recipe stands are left out."""
+        return {
+            target.name: without_secrets(self._machines[target.name].facts.all_asked(), target.data)
+            for target in self.targets
+            if target.name in self._machines
+        }
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -93,8 +129,9 @@ class Session:
             return
         sudo = target.user != "root"
         self._machines[target.name] = Machine(
-            target.name, link, data=target.data, config=lambda: Config(SUDO=sudo), together=self._together
-        )
+            target.name, link, data=target.data, config=lambda: Config(SUDO=sudo), together=self._together,
+            expected=self._memory.questions(target.name) if self._memory is not None else (),
+        )  # fmt: skip
         self.unreachable.pop(target.name, None)
         self.emit(events.Connected(target.name))
 
@@ -118,30 +155,49 @@ class Session:
 
         One that takes longer ends with code 124. reads_only: facts that are known of the machine stay known.
         """
-        machine = self._machine(target)
-        try:
-            done = machine.script(script, sudo=sudo and target.user != "root", seconds=seconds, reads_only=reads_only)
-        except CommandTimeoutError as error:
-            return Completed(124, "", str(error))
-        except LinkLostError as error:
-            raise TelekitError(self._lost(target, error), where=target.name) from error
-        errors = done.stderr.decode(errors="replace") or (f"no end after {seconds:g} s" if done.code == 124 else "")
-        return Completed(done.code, done.stdout.decode(errors="replace"), errors)
+        root = sudo and target.user != "root"
+        return self._completed(target, seconds, lambda m: m.script(script, sudo=root, seconds=seconds, reads_only=reads_only))
 
     def run_all(
         self, script_of: Callable[[Target], str], *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False
     ) -> dict[str, Completed]:
         """Run a script on every reachable machine, side by side; one that falls silent is not in the answer."""
+        return self._all(lambda target: self.run(target, script_of(target), sudo=sudo, seconds=seconds, reads_only=reads_only))
 
+    def read_all(self, script: str, *, seconds: float = 60.0, apart: bool = False) -> dict[str, Completed]:
+        """What a script that only reads says on every reachable machine: as root, or without where sudo is refused.
+
+        It saves round trips: what the recipes will ask goes along, and an answer stands until something changes.
+        apart: it waits more than it works; the rest is read meanwhile, and the answer counts once. No secret may stand
+        in the script.
+        """
+        return self._all(lambda target: self._read(target, script, seconds, apart=apart))
+
+    def _read(self, target: Target, script: str, seconds: float, *, apart: bool) -> Completed:
+        root = target.user != "root"
+        return self._completed(target, seconds, lambda m: m.read(script, sudo=root, seconds=seconds, apart=apart))
+
+    def _all(self, run: Callable[[Target], Completed]) -> dict[str, Completed]:
         def one(target: Target) -> Completed | None:
             try:
-                return self.run(target, script_of(target), sudo=sudo, seconds=seconds, reads_only=reads_only)
+                return run(target)
             except TelekitError as error:
                 self.emit(events.Unreachable(target.name, error.problem.what))
                 return None
 
         done = self._side_by_side(self.reachable, one)
         return {name: completed for name, completed in done.items() if completed is not None}
+
+    def _completed(self, target: Target, seconds: float, run: Callable[[Machine], batch.Completed]) -> Completed:
+        machine = self._machine(target)
+        try:
+            done = run(machine)
+        except CommandTimeoutError as error:
+            return Completed(124, "", str(error))
+        except LinkLostError as error:
+            raise TelekitError(self._lost(target, error), where=target.name) from error
+        errors = done.stderr.decode(errors="replace") or (f"no end after {seconds:g} s" if done.code == 124 else "")
+        return Completed(done.code, done.stdout.decode(errors="replace"), errors)
 
     def host(self, target: Target) -> Host:
         """The machine as testinfra sees it, with root's eyes, over the open connection."""
@@ -157,7 +213,7 @@ class Session:
         """What the recipes would change on every reachable machine; nothing is touched. MachineDone counts what would change."""
         return self._side_by_side(self.reachable, lambda target: self._plan(target, deploys_of(target)))
 
-    def _plan(self, target: Target, deploys: Sequence[Callable[[], None]]) -> MachinePlan:
+    def _plan(self, target: Target, deploys: Sequence[Deploy]) -> MachinePlan:
         began = time.monotonic()
         operations: tuple[PlannedOperation, ...] = ()
         error = ""
@@ -181,11 +237,11 @@ class Session:
         """Apply the recipes to every reachable machine; each stops at its own first failure."""
         return self._side_by_side(self.reachable, lambda target: self._apply(target, deploys_of(target)))
 
-    def _apply(self, target: Target, deploys: Sequence[Callable[[], None]]) -> MachineResult:
+    def _apply(self, target: Target, deploys: Sequence[Deploy]) -> MachineResult:
         began = time.monotonic()
         if not deploys:
             return MachineResult(target.name, (), 0, None, 0.0)
-        observer = _Emitting(target.name, self.emit)
+        observer = Emitting(target.name, self.emit)
         failed: OperationFailed | None = None
         try:
             with within(self.options.deadline_seconds):
@@ -203,7 +259,7 @@ class Session:
 
     def _at(self, target: Target) -> str:
         machine = self._machines.get(target.name)
-        return sentences.short(machine.current if machine else "") or "Read the machine's state"
+        return sentences.short(machine.current if machine else "") or sentences.NOWHERE
 
     def _told(self, target: Target, failure: Exception) -> str:
         """An exception in words; a connection that broke is counted."""
@@ -218,25 +274,19 @@ class Session:
 
     def _side_by_side(self, targets: Iterable[Target], work: Callable[[Target], T]) -> dict[str, T]:
         """Do something with every target, `parallel` at a time; Ctrl-C ends all of it."""
-        pool = Pool(self.options.parallel)
         at_work: set[str] = set()
-        done: dict[str, T] = {}
 
-        def one(target: Target) -> None:
+        def one(target: Target) -> T:
             at_work.add(target.name)
-            done[target.name] = work(target)
+            found = work(target)
             at_work.discard(target.name)
+            return found
 
-        with interruptible() as interrupted:
-            tasks = gevent.spawn(lambda: gevent.joinall([pool.spawn(one, target) for target in targets], raise_error=True))
-            try:
-                gevent.wait([tasks, interrupted], count=1)
-                if not interrupted.is_set():
-                    tasks.get()
-                    return done
-            finally:
-                tasks.kill()
-                pool.kill()
+        with self._interruptible() as interrupted:
+            jobs = {target.name: partial(one, target) for target in targets}
+            done = side_by_side(jobs, self.options.parallel, interrupted)
+        if done is not None:
+            return done
         raise Interrupted(self._leave(at_work))
 
     def _leave(self, at_work: set[str]) -> dict[str, str]:
@@ -246,23 +296,3 @@ class Session:
             if target.name in middle:
                 self._lost(target, OSError("interrupted"))
         return middle
-
-
-class _Emitting:
-    """Turns what the batch engine tells about one machine into events, and keeps the sums."""
-
-    def __init__(self, machine: str, emit: Callable[[Event], None]) -> None:
-        self.machine = machine
-        self.emit = emit
-        self.changed: list[str] = []
-        self.unchanged = 0
-
-    def stage_started(self, name: str, operations: int) -> None:
-        self.emit(events.StageStarted(self.machine, name, operations))
-
-    def operation_done(self, name: str, *, changed: bool, seconds: float) -> None:
-        if changed:
-            self.changed.append(sentences.short(name))
-        else:
-            self.unchanged += 1
-        self.emit(events.OperationDone(self.machine, sentences.short(name), changed, seconds))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from toolkit.engine.events import OperationFailed
-from toolkit.model import SshAddress
+from toolkit.model import Secret, SshAddress
+
+if TYPE_CHECKING:
+    from toolkit.engine.batch.questions import Question
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,9 @@ class Options:
     """How to reach machines. known_hosts: the only host keys that are accepted, for jump hosts too.
 
     deadline_seconds: how long one machine's plan or apply may take. parallel: machines worked on at the same time.
-    debug: let pyinfra's log through, with secrets masked.
+    processes: among how many processes the machines are shared out; None: as many as they are worth on this computer.
+    debug: let pyinfra's log through, with secrets masked. memory: a file in which the questions that machines were asked are
+    kept for the next time.
     """
 
     known_hosts: Path
@@ -35,7 +40,9 @@ class Options:
     connect_seconds: float = 10
     deadline_seconds: float = 1800
     parallel: int = 50
+    processes: int | None = None
     debug: bool = False
+    memory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +82,10 @@ class MachineResult:
     unchanged: int
     failed: OperationFailed | None
     seconds: float
+
+
+def without_secrets(questions: Iterable[Question], data: Mapping[str, object]) -> list[Question]:
+    """The questions in which none of the secrets among a recipe's data stands."""
+    values = [value for given in data.values() for value in (given.values() if isinstance(given, Mapping) else (given,))]
+    secrets = [value.reveal() for value in values if isinstance(value, Secret) and value.reveal()]
+    return [question for question in questions if not any(secret in question.command for secret in secrets)]

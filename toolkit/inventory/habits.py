@@ -20,9 +20,7 @@ DATE = r"(?:\*|\d{4})-(?:\*|[0-9,./]+)-(?:\*|[0-9,./]+)"
 CALENDAR = re.compile(
     rf"(?:{DAY}(?:(?:,|\.\.){DAY})* )?(?:{DATE} )?(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?|hourly|daily|weekly|monthly"
 )
-URL = re.compile(
-    r"https?://[A-Za-z0-9.\-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/+\-]*)?|https?://\[[0-9A-Fa-f:]+\](?::[0-9]{1,5})?(?:/\S*)?"
-)
+URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/+\-]*)?")
 DIRECTORY = re.compile(r"ldaps?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?")
 ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 ACCOUNT = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
@@ -31,7 +29,9 @@ ACCOUNT = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 SYSTEM_ACCOUNTS = frozenset(
     """root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody messagebus sshd clamav
     xrdp unbound polkitd avahi lightdm rtkit pulse colord saned usbmux uuidd tss dnsmasq ntp systemd-network systemd-resolve
-    systemd-timesync admin sudo users staff wheel""".split()  # noqa: SIM905 - forty words read better than forty strings
+    systemd-timesync gdm sddm geoclue dhcpcd fwupd-refresh cups-pk-helper speech-dispatcher nm-openvpn nm-openconnect ntpsec
+    postfix mysql postgres docker libvirt-qemu gnome-initial-setup telekit-agents telekit-portal telekit-resolve
+    admin sudo users staff wheel adm shadow disk""".split()  # noqa: SIM905 - sixty words read better than sixty strings
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from toolkit.errors import InventoryError, Problem, TelekitError, UsageError
+from toolkit.report.harmless import harmless
 from toolkit.report.style import Style, wants_colour
 from toolkit.result import Result
 
@@ -161,4 +162,4 @@ class Report:
             self.result(Result(self.command, problems=(problem,), exit_code=exit_code))
             return
         self.quiet()
-        self.say(f"{self.err.paint('telekit:', 'red', 'bold')} {problem}")
+        self.say(f"{self.err.paint('telekit:', 'red', 'bold')} {harmless(problem)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from toolkit.errors import Problem
+from toolkit.report.harmless import in_json
 from toolkit.result import Change, Check, MachineReport, Result
 
 VERSION = 1
@@ -25,7 +26,7 @@ def document(result: Result) -> dict[str, object]:
 
 
 def to_json(result: Result) -> str:
-    return json.dumps(document(result), ensure_ascii=False, indent=2)
+    return in_json(json.dumps(document(result), ensure_ascii=False, indent=2))
 
 
 def _machine(machine: MachineReport) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from toolkit.report.harmless import harmless
 from toolkit.report.text import NAME_WIDTH, seconds, short
 from toolkit.result import counted
 
@@ -61,7 +62,7 @@ class Progress:
         from toolkit.engine import events
 
         line = self.lines.setdefault(event.machine, Line(since=self.clock()))
-        match event:
+        match harmless(event):
             case events.Connected():
                 line.state, line.step = CONNECTED, ""
             case events.Unreachable(reason=reason):

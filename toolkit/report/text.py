@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.errors import Problem
+from toolkit.report.harmless import harmless
 from toolkit.report.style import PLAIN, Style
 from toolkit.result import Change, Check, MachineReport, Result, State, counted
 
@@ -17,7 +18,8 @@ MARKS = {"change": "~", "conditional": "?"}
 
 
 def lines(result: Result, style: Style = PLAIN, *, diff: bool = True) -> Iterator[str]:
-    """Everything that a person reads of a result, in the order in which they need it."""
+    """Everything that a person reads of a result, in the order in which they need it; nothing in it moves the terminal."""
+    result = harmless(result)
     width = max([NAME_WIDTH, *(len(machine.name) + 2 for machine in result.machines)])
     for machine in result.machines:
         yield from _machine(machine, width, style, diff=diff)
@@ -33,7 +35,7 @@ def lines(result: Result, style: Style = PLAIN, *, diff: bool = True) -> Iterato
 
 def problem_line(problem: Problem, style: Style = PLAIN) -> str:
     word = style.paint("warning", "yellow") if problem.warning else style.paint("problem", "red", "bold")
-    return f"{word}: {problem}"
+    return f"{word}: {harmless(problem)}"
 
 
 def sentence(machine: MachineReport) -> str:

@@ -8,13 +8,14 @@ from datetime import date
 
 import pytest
 from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationError
 
 from deploys import accounts
 from deploys.accounts import AgentAccounts, Found, close_accounts, open_accounts
 from toolkit.model import Agent, Secret
 
 ANNE = Agent("a.un", "Un", "Anne", "rh")
-SETTLED = "a.un\ta.un,telekit-agents\tset\t\t700\tAnne Un"
+SETTLED = "a.un\t1001\ta.un,telekit-agents\tset\t\t700\tAnne Un"
 
 
 def commands(monkeypatch: pytest.MonkeyPatch, operation, output: list[str], **arguments: object) -> list[str | StringCommand]:
@@ -58,8 +59,16 @@ def test_an_agent_does_not_stay_administrator(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+def test_an_agent_does_not_stay_where_the_antivirus_the_portal_or_the_desktops_key_are_at_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    powerful = SETTLED.replace("a.un,", "a.un,clamav,telekit-portal,video,xrdp,", 1)
+    left = [str(command).split()[2:4] for command in opened(monkeypatch, ["group", powerful])]
+    assert left == [["a.un", "clamav"], ["a.un", "telekit-portal"], ["a.un", "xrdp"]]
+
+
 def test_an_account_that_was_there_before_joins_the_agents_and_becomes_private(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = "a.un\ta.un\tset\t\t755\tAnne"
+    before = "a.un\t1001\ta.un\tset\t\t755\tAnne"
     first, second = opened(monkeypatch, ["group", before])
     assert first == "usermod --append --groups telekit-agents --comment 'Anne Un' a.un"
     assert second == "chmod 700 ~a.un"
@@ -73,7 +82,7 @@ def test_an_account_ends_with_its_agents_last_day_even_if_nobody_provisions(monk
 
 
 def test_a_leaver_is_locked_before_anything_else_and_leaves_the_group_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = "b.deux\tb.deux,telekit-agents\tset\t\t700\tBasile Deux"
+    left = "b.deux\t1002\tb.deux,telekit-agents\tset\t\t700\tBasile Deux"
     (script,) = commands(monkeypatch, close_accounts, ["group", SETTLED, left], agents=[ANNE])
     lines = str(script).splitlines()
     assert lines[1] == "usermod --lock --expiredate 1 b.deux"
@@ -83,3 +92,8 @@ def test_a_leaver_is_locked_before_anything_else_and_leaves_the_group_last(monke
 
 def test_nobody_who_stays_is_closed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert commands(monkeypatch, close_accounts, ["group", SETTLED], agents=[ANNE]) == []
+
+
+def test_an_account_of_the_system_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OperationError, match="account of the system"):
+        opened(monkeypatch, ["group", SETTLED.replace("1001", "33")])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
-from deploys.administrator import HEADER, AccountState, key_body
+from deploys import firewall_unit, sshd
+from deploys.administrator import HEADER, INCUMBENT, AccountState, FormerKeys, key_body
 from deploys.baseline import network_settings
 from deploys.clock import ClockCanBeSet
 from deploys.kernel import KernelSettings
 from deploys.locality import LocalityOfMachine
 from deploys.packages import PackageState
-from deploys.service import UnitState
+from deploys.service import Unit, UnitState
 from toolkit.model import Endpoint, Gateway, Laptop, SshAddress
 
 
@@ -69,6 +74,50 @@ def test_an_account_says_which_keys_open_it_and_who_wrote_them() -> None:
     assert found
     assert (found.home, found.groups, found.keys) == ("/home/telekit", {"telekit", "sudo"}, {"AAAAC3Nz"})
     assert found.managed
+
+
+def former(folder: Path, incumbent: str, keys: str, account: str) -> str:
+    """What the fact finds on this computer, where the incumbent's account is whoever runs this and their home is the folder."""
+    (folder / ".ssh").mkdir(exist_ok=True)
+    (folder / ".ssh" / "authorized_keys").write_text(keys, encoding="utf-8")
+    (folder / "incumbent").write_text(f"{incumbent}\n", encoding="utf-8")
+    script = FormerKeys().command(account).replace(INCUMBENT, str(folder / "incumbent"))
+    here = f'getent() {{ command getent "$@" | awk -F: -v OFS=: "{{ \\$6 = \\"{folder}\\"; print }}"; }}\n'
+    done = subprocess.run(["sh", "-s"], input=here + script, text=True, capture_output=True, check=True)
+    return FormerKeys().process(done.stdout.splitlines())
+
+
+def test_the_keys_of_the_account_before_are_found_and_no_others(tmp_path: Path) -> None:
+    me, ours, theirs = pwd.getpwuid(os.geteuid()).pw_name, f"{HEADER}\nssh-ed25519 AAAA old\n", "ssh-ed25519 BBBB their own\n"
+    assert former(tmp_path, me, ours, "telekit") == f"{tmp_path}/.ssh/authorized_keys"
+    assert former(tmp_path, me, theirs, "telekit") == "", "telekit did not write it"
+    assert former(tmp_path, me, ours, me) == "", "it is still the administrator's"
+    assert former(tmp_path, "", ours, "telekit") == "", "there was none before"
+
+
+def test_sshd_reads_no_keys_but_those_that_telekit_writes_and_lets_no_agent_in() -> None:
+    lines = sshd.settings(root=False, jump=False).splitlines()
+    assert "AuthorizedKeysFile .ssh/authorized_keys" in lines
+    assert "DenyGroups telekit-agents" in lines
+
+
+@pytest.mark.parametrize(
+    ("digest_there", "reload", "expected"),
+    [("", "no", 1), (digest(firewall_unit.TEXT), "yes", 1), (digest(firewall_unit.TEXT), "no", 0)],
+    ids=["not written yet", "written and not read", "known"],
+)
+def test_systemd_learns_that_stopping_the_firewall_takes_no_rules_away(
+    monkeypatch: pytest.MonkeyPatch, digest_there: str, reload: str, expected: int
+) -> None:
+    file = [f"file 1795574134.5 {digest_there}  - {firewall_unit.FILE}"] if digest_there else []
+
+    class Machine:
+        def get_fact(self, fact: type, **_: object) -> Unit:
+            return UnitState().process(["ActiveState=active", f"NeedDaemonReload={reload}", *file])
+
+    monkeypatch.setattr(firewall_unit, "host", Machine())
+    assert list(firewall_unit._reread._inner()) == ["systemctl daemon-reload"] * expected
+    assert "\nExecStop=\n" in firewall_unit.TEXT
 
 
 def test_kernel_settings_that_a_container_cannot_set_are_left_out() -> None:

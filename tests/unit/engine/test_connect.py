@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,8 +80,10 @@ def test_a_machine_that_hangs_up_is_called_again_before_it_is_given_up(
         caller.close()
 
     port = serve(hang_up)
+    began = time.monotonic()
     assert "closes the connection before it says who it is" in reasons(port)[f"m{port}"]
-    assert len(calls) == 5
+    assert len(calls) >= 2
+    assert time.monotonic() - began < 1.5
 
 
 def test_a_name_that_does_not_resolve(reasons: Callable[..., dict[str, str]]) -> None:
@@ -101,7 +104,7 @@ from toolkit.engine import Options, Session, Target
 from toolkit.model import SshAddress
 targets = [Target(str(n), "laptop", SshAddress("127.0.0.1", 9), "telekit", {}) for n in range(machines)]
 try:
-    Session(targets, Options(Path("none"), ()), print)
+    Session(targets, Options(Path("none"), (), processes=1), print)
 except Exception as error:
     print(error)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

@@ -16,7 +16,8 @@ from pyinfra.facts.files import File
 from pyinfra.operations import files
 
 from toolkit.engine.batch import LocalLink, Machine, PlanFailedError
-from toolkit.engine.batch.facts import Facts, Question, fact_script, lines_of, parse_answers
+from toolkit.engine.batch.facts import Facts
+from toolkit.engine.batch.questions import Question, fact_script, lines_of, parse_answers, question_of, reading
 
 ARGUMENTS = {"_shell_executable": "sh"}
 
@@ -80,11 +81,11 @@ def test_a_script_that_is_run_makes_facts_stale_unless_it_only_reads(machine: Ma
 def test_answers_grow_old(link: LocalLink) -> None:
     now = [0.0]
     facts = Facts(link, clock=lambda: now[0])
-    facts.keep("question", (True, None))  # type: ignore[arg-type]
+    facts.keep({Question("true"): (0, "", "")})
     now[0] = 299
-    assert facts.recall("question") is not None
+    assert facts.recall(Question("true")) is not None
     now[0] = 301
-    assert facts.recall("question") is None
+    assert facts.recall(Question("true")) is None
 
 
 def test_a_fact_that_fails_fails_its_operation_and_says_why(machine: Machine) -> None:
@@ -151,9 +152,13 @@ def test_whatever_facts_write_comes_back_as_it_was(said: list[tuple[bytes, bytes
     def octal(data: bytes) -> str:
         return "".join(f"\\{byte:03o}" for byte in data)
 
-    commands = [f'sh -c \'printf "{octal(out)}"; printf "{octal(err)}" >&2; exit {code}\'' for out, err, code in said]
-    done = subprocess.run(["sh", "-s"], input=fact_script("abcdef", commands).encode(), capture_output=True, check=False)
-    answers = parse_answers("abcdef", done.stdout, len(said))
+    questions = [
+        reading(f'printf "{octal(out)}"; printf "{octal(err)}" >&2; exit {code}', sudo=False, apart=place % 2 == 0)
+        for place, (out, err, code) in enumerate(said)
+    ]
+    script = fact_script("abcdef", questions, inside_sudo=False)
+    done = subprocess.run(["sh", "-s"], input=script.encode(), capture_output=True, check=False)
+    answers = parse_answers("abcdef", done.stdout, questions)
     for (out, err, code), (status, stdout, stderr) in zip(said, answers, strict=True):
         assert status == code
         assert stdout == out.decode(errors="replace")
@@ -161,7 +166,9 @@ def test_whatever_facts_write_comes_back_as_it_was(said: list[tuple[bytes, bytes
 
 
 def test_a_script_that_arrives_cut_off_does_nothing(tmp_path: Path) -> None:
-    script = fact_script("abcdef", [f"sh -c 'echo x >> {tmp_path}/ran'"] * 3)
+    writing = f"echo x >> {tmp_path}/ran"
+    questions = [reading(writing, sudo=False), reading(writing, sudo=False, apart=True), reading(writing, sudo=False)]
+    script = fact_script("abcdef", questions, inside_sudo=False)
     for end in range(0, len(script) - 3, 7):
         subprocess.run(["sh", "-s"], input=script[:end].encode(), capture_output=True, check=False)
     assert not (tmp_path / "ran").exists()
@@ -170,13 +177,14 @@ def test_a_script_that_arrives_cut_off_does_nothing(tmp_path: Path) -> None:
 
 
 def test_facts_under_one_sudo_and_facts_with_another_user_are_told_apart() -> None:
-    root = Question(StringCommand("id"), {**ARGUMENTS, "_sudo": True})
-    other = Question(StringCommand("id"), {**ARGUMENTS, "_sudo": True, "_sudo_user": "www-data"})
+    root = question_of(StringCommand("id"), {**ARGUMENTS, "_sudo": True})
+    other = question_of(StringCommand("id"), {**ARGUMENTS, "_sudo": True, "_sudo_user": "www-data"})
     assert root.plain_sudo
     assert not other.plain_sudo
     assert root.line(inside_sudo=True) == "sh -c id"
     assert other.line(inside_sudo=False) == "sudo -H -n -u www-data sh -c id"
-    assert len({root.key, other.key, Question(StringCommand("id"), ARGUMENTS).key}) == 3
+    assert len({root, other, question_of(StringCommand("id"), ARGUMENTS)}) == 3
+    assert question_of("id", {**ARGUMENTS, "_sudo": True, "_chdir": None}) is root
 
 
 def test_facts_leave_no_file_behind(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

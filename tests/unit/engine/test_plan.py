@@ -68,6 +68,8 @@ def test_a_change_of_mode_alone_is_told_in_a_few_words(machine: Machine, tmp_pat
         ("a = 1\n", "admin_password: hunter2 secret value\n"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0IHZhbHVl\n", "a = 1\n"),
         ("psk=c2VjcmV0IHZhbHVl\n", "psk=another\n"),
+        ("WiFi-PSK2 = c2VjcmV0IHZhbHVl\n", '"dbPassword": "hunter2",\n'),
+        ("api_key: c2VjcmV0IHZhbHVl\n", "PRESHARED_KEY='another'\n"),
     ],
 )
 def test_a_diff_never_shows_what_looks_secret(machine: Machine, tmp_path: Path, old: str, new: str) -> None:
@@ -76,6 +78,17 @@ def test_a_diff_never_shows_what_looks_secret(machine: Machine, tmp_path: Path, 
     assert planned.diff
     for value in ("c2VjcmV0IHZhbHVl", "hunter2", "another"):
         assert value not in planned.diff
+
+
+HARMLESS = [
+    "PrivateTmp=yes", "private-address: 10.0.0.0/8", "PasswordAuthentication: no", "passwd: files systemd", "password=ask",
+    "ssl_private_key = /etc/ssl/private/key.pem", "PublicKey = c2VjcmV0IHZhbHVl", "monkey: banana", "spinning = 3", "key=value",
+]  # fmt: skip
+
+
+def test_a_diff_shows_what_only_sounds_secret(machine: Machine, tmp_path: Path) -> None:
+    planned = only(machine.plan([lambda: write(tmp_path / "a", "\n".join(HARMLESS) + "\n")]))
+    assert planned.diff.splitlines()[3:] == [f"+{line}" for line in HARMLESS]
 
 
 def test_what_is_no_text_or_too_long_is_not_shown(machine: Machine, tmp_path: Path) -> None:

@@ -133,6 +133,13 @@ COMMUNE_MISTAKES = [
     ("[profile.accueil]", "[policy]\nautomatic_reboot = 1\n[profile.accueil]", 47, "expected true or false", ""),
     ("[profile.accueil]", '[antivirus]\nscan = "mercredi"\n[profile.accueil]', 47, "is not a calendar of systemd", "Wed 12:30"),
     ("[profile.accueil]", '[antivirus]\nmirror = "clamav"\n[profile.accueil]', 47, "is not an http or https address", "https://"),
+    (
+        "[profile.accueil]",
+        '[antivirus]\nmirror = "http://[fd77::1]/$(id)"\n[profile.accueil]',
+        47,
+        "is not an http or https",
+        "https://",
+    ),
     ("[profile.accueil]", "[antivirus]\nofficial = false\n[profile.accueil]", 47, "no signatures at all", "databases"),
 ]
 
@@ -143,6 +150,7 @@ AGENT_MISTAKES = [
     ("k.benali;", "m.durand;", 3, "identifier `m.durand` is already on line 2", "one line an agent"),
     ("k.benali;", "K.Bénali;", 3, "cannot be an account", "`k.benali`"),
     ("k.benali;", ";", 3, "identifiant is empty", ""),
+    ("k.benali;", "telekit-resolve;", 3, "an account of the system itself", "m.durand"),
     ("k.benali;", "telekit;", 3, "`telekit` is the administrators' account", "admin_user"),
     (";Benali;", ";Ben:ali;", 3, "nom: `Ben:ali` holds a colon", ""),
     ("k.benali;", "root;", 3, "an account of the system", ""),

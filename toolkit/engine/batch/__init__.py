@@ -18,6 +18,7 @@ This package knows pyinfra and nothing of telekit. docs/engine.md tells how it w
 from toolkit.engine.batch.apply import Applied, Failure, Observer
 from toolkit.engine.batch.connect import Connector
 from toolkit.engine.batch.link import CommandTimeoutError, Completed, Link, LinkLostError, LocalLink
+from toolkit.engine.batch.memory import Memory
 from toolkit.engine.batch.plan import PlanFailedError, Planned
 from toolkit.engine.batch.reach import UnreachableError
 from toolkit.engine.batch.ssh import SshLink
@@ -34,6 +35,7 @@ __all__ = [
     "LinkLostError",
     "LocalLink",
     "Machine",
+    "Memory",
     "Observer",
     "PlanFailedError",
     "Planned",

@@ -18,9 +18,9 @@ from pyinfra.api.state import StateStage
 
 from toolkit.engine.batch import outcomes
 from toolkit.engine.batch.connector import NotNowError
-from toolkit.engine.batch.facts import check_begun
 from toolkit.engine.batch.link import LinkLostError
 from toolkit.engine.batch.machine import STAGE, HostView, Operation, Run
+from toolkit.engine.batch.questions import check_begun
 from toolkit.engine.batch.script import Reports, Step, compile_script, runs_under_sudo
 from toolkit.engine.batch.slow import fits_script, upload_bytes
 from toolkit.engine.batch.sudo import ROOT, SELF

@@ -22,6 +22,26 @@ from toolkit.engine.batch.ssh import SshLink, tune
 READER_SECONDS = 5.0
 
 
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 2.0
+
+
+class Budget:
+    """The time that a connection may take, from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds, a little more than none: as a timeout, none would mean something else."""
+        return max(self._end - time.monotonic(), 0.01)
+
+    @property
+    def spent(self) -> bool:
+        return time.monotonic() >= self._end
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
     """An sshd and the account on it."""
@@ -37,7 +57,8 @@ class Hop:
 class Connector:
     """Opens connections with one set of host keys and identities.
 
-    attempts: how often a connection is tried that sshd drops before it says who it is (MaxStartups).
+    connect_seconds: how long a connection may take in all. An sshd that drops it before it says who it is (MaxStartups)
+    is tried again within that time.
     ssh_config: where ProxyJump and HostName are looked up; None: nowhere.
     """
 
@@ -49,29 +70,30 @@ class Connector:
         agent: bool = True,
         connect_seconds: float = 10,
         silence_seconds: float = 15,
-        attempts: int = 5,
         ssh_config: Path | None = None,
     ) -> None:
         self.known_hosts = KnownHosts(known_hosts)
         self.identities = Identities(identities, agent=agent)
         self.connect_seconds = connect_seconds
         self.silence_seconds = silence_seconds
-        self.attempts = attempts
         self.ssh_config = ssh_config
 
     def open(self, host: str, port: int, user: str) -> SshLink:
         """A connection that is ready for commands; UnreachableError says why not."""
         route = self.route(Hop(host, port, user))
-        for attempt in range(1, self.attempts + 1):
+        budget = Budget(self.connect_seconds)
+        pause = FIRST_PAUSE_SECONDS
+        while True:
             try:
-                *hops, transport = self._through(route)
+                *hops, transport = self._through(route, budget)
                 return SshLink(transport, self.silence_seconds, hops)
             except reach.DroppedError:
-                if attempt == self.attempts:
-                    raise
                 # Jitter, or the callers that were dropped together come back together.
-                time.sleep(random.uniform(0.1, 0.3) * 2 ** (attempt - 1))  # noqa: S311 - not for cryptography
-        raise AssertionError("unreachable")
+                wait = random.uniform(0.5, 1.5) * pause  # noqa: S311 - not for cryptography
+                if wait >= budget.left:
+                    raise
+            time.sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def route(self, target: Hop) -> list[Hop]:
         """The jump hosts on the way, then the target."""
@@ -90,33 +112,32 @@ class Connector:
         settings = _ssh_config(self.ssh_config).lookup(host)
         return Hop(settings.get("hostname", host), int(port or settings.get("port", "22")), who or settings.get("user", user))
 
-    def _through(self, route: list[Hop]) -> list[paramiko.Transport]:
+    def _through(self, route: list[Hop], budget: Budget) -> list[paramiko.Transport]:
         """A transport to each of the hops, every one but the first inside the one before."""
         transports: list[paramiko.Transport] = []
         try:
             for hop in route:
                 beyond = transports[-1] if transports else None
-                transports.append(self._login(hop, self._socket(hop, beyond)))
+                transports.append(self._login(hop, self._socket(hop, beyond, budget), budget))
         except BaseException:
             for transport in reversed(transports):
                 transport.close()
             raise
         return transports
 
-    def _socket(self, hop: Hop, beyond: paramiko.Transport | None) -> socket.socket | paramiko.Channel:
+    def _socket(self, hop: Hop, beyond: paramiko.Transport | None, budget: Budget) -> socket.socket | paramiko.Channel:
         if beyond is None:
-            return self._connected(hop)
+            return self._connected(hop, budget)
         try:
-            return beyond.open_channel("direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=self.connect_seconds)
+            return beyond.open_channel("direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=budget.left)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise reach.NoAnswerError(str(hop), f"no way to {hop} from the jump host: {error}") from error
 
-    def _connected(self, hop: Hop) -> socket.socket:
-        seconds = self.connect_seconds
+    def _connected(self, hop: Hop, budget: Budget) -> socket.socket:
         try:
-            sock = socket.create_connection((hop.host, hop.port), timeout=seconds)
+            sock = socket.create_connection((hop.host, hop.port), timeout=budget.left)
         except TimeoutError as error:
-            raise reach.NoAnswerError(str(hop), f"no answer from {hop} in {seconds:g} s") from error
+            raise reach.NoAnswerError(str(hop), f"no answer from {hop} in {budget.seconds:g} s") from error
         except ConnectionRefusedError as error:
             raise reach.PortRefusedError(str(hop), f"{hop} refuses the connection: no sshd listens there") from error
         except socket.gaierror as error:
@@ -129,38 +150,38 @@ class Connector:
         tune(sock, self.silence_seconds)
         return sock
 
-    def _login(self, hop: Hop, sock: socket.socket | paramiko.Channel) -> paramiko.Transport:
-        began = time.monotonic()
+    def _login(self, hop: Hop, sock: socket.socket | paramiko.Channel, budget: Budget) -> paramiko.Transport:
         transport = paramiko.Transport(sock)
         try:
-            self._greet(hop, transport)
+            self._greet(hop, transport, budget)
+            transport.auth_timeout = budget.left
             self._authenticate(hop, transport)
         except BaseException as error:
             transport.close()
             if isinstance(error, paramiko.SSHException | ConnectionError | EOFError):
-                raise self._explained(hop, error, time.monotonic() - began) from error
+                raise self._explained(hop, error, budget) from error
             raise
         return transport
 
-    def _explained(self, hop: Hop, error: Exception, seconds: float) -> reach.UnreachableError:
+    def _explained(self, hop: Hop, error: Exception, budget: Budget) -> reach.UnreachableError:
         if isinstance(error, paramiko.AuthenticationException):
             return reach.AuthenticationRefusedError(str(hop), f"{hop} refuses to let {hop.user} in: {error}")
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and self.known_hosts.keys(hop.host, hop.port):
             return reach.HostKeyChangedError(str(hop), f"{hop} shows a host key of none of the pinned types ({error})")
-        if seconds >= self.connect_seconds:
-            return reach.NoAnswerError(str(hop), f"{hop} accepts the connection, then says nothing for {seconds:.0f} s")
+        if budget.spent:
+            return reach.NoAnswerError(str(hop), f"{hop} accepts the connection, then says nothing for {budget.seconds:g} s")
         return reach.DroppedError(str(hop), f"{hop} closes the connection before it says who it is (sshd starting or overloaded)")
 
-    def _greet(self, hop: Hop, transport: paramiko.Transport) -> None:
+    def _greet(self, hop: Hop, transport: paramiko.Transport, budget: Budget) -> None:
         """Exchange keys, and go no further unless the machine is the one that was pinned."""
         pinned = self.known_hosts.keys(hop.host, hop.port)
-        transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = self.connect_seconds
+        transport.banner_timeout = transport.handshake_timeout = budget.left
         sock = transport.sock
         sock.settimeout(READER_SECONDS)
         if pinned:
             security = transport.get_security_options()
             security.key_types = signature_types(pinned, tuple(security.key_types)) or security.key_types
-        transport.start_client(timeout=self.connect_seconds)
+        transport.start_client(timeout=budget.left)
         shown = transport.get_remote_server_key()
         if not pinned:
             name = host_key_name(hop.host, hop.port)

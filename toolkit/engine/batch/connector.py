@@ -13,10 +13,12 @@ from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host, w
 from pyinfra.context import ctx_host
 from typing_extensions import override
 
-from toolkit.engine.batch.facts import Answer, Facts, Question, Wave, as_output
+from toolkit.engine.batch.facts import Facts, Judged, judged
 from toolkit.engine.batch.link import Link
+from toolkit.engine.batch.questions import as_output, question_of
 from toolkit.engine.batch.sudo import CONTROL
 from toolkit.engine.batch.upload import upload_of
+from toolkit.engine.batch.wave import Wave
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -61,13 +63,13 @@ class BatchConnector(BaseConnector):
         self.facts.forget()
         return self._run(command, arguments)
 
-    def _ask(self, command: StringCommand, arguments: dict[str, Any]) -> Answer:
+    def _ask(self, command: StringCommand, arguments: dict[str, Any]) -> Judged:
         assert self.wave is not None
-        question = Question(command, arguments)
+        question = question_of(command, arguments)
         self.facts.remember(getattr(ctx_host.get(), "asker", ""), question)
-        return self.wave.fetch(question)
+        return judged(question, self.wave.fetch(question))
 
-    def _run(self, command: StringCommand, arguments: dict[str, Any]) -> Answer:
+    def _run(self, command: StringCommand, arguments: dict[str, Any]) -> Judged:
         shaping = {key: value for key, value in arguments.items() if key not in CONTROL}
         line = make_unix_command_for_host(self.state, self.host, command, **shaping).get_raw_value()
         stdin = [stdin_bytes(arguments["_stdin"])] if arguments.get("_stdin") else []

@@ -1,11 +1,10 @@
-"""What pyinfra keeps once a process, made to fit many States side by side, and its slowest lookup kept."""
+"""What pyinfra keeps once a process, made to fit many States side by side."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-from pyinfra.api import arguments
 from pyinfra.context import ctx_host, ctx_state
 
 
@@ -27,12 +26,7 @@ class _StateOfHost:
 
 @functools.cache
 def install() -> None:
-    """Make `pyinfra.state` follow `pyinfra.host`, which is a greenlet's own; keep the type hints of global arguments.
-
-    pyinfra has one State in context a process, and evaluates the hints of its 35 arguments again for each operation.
-    """
+    """Make `pyinfra.state`, of which pyinfra has one in context a process, follow `pyinfra.host`, which is a greenlet's own."""
     container = _StateOfHost()
     container.given = ctx_state.get()
     ctx_state.context._container = container
-    hints = arguments.all_global_arguments()
-    arguments.all_global_arguments = lambda: hints

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from pyinfra.api.command import FileUploadCommand, QuoteString, StringCommand
 
-from toolkit.engine.batch.facts import Question
 from toolkit.engine.batch.machine import Operation, Run
+from toolkit.engine.batch.questions import Question, question_of
 from toolkit.engine.batch.script import arguments_of
 from toolkit.engine.batch.upload import upload_of
 
@@ -17,9 +17,13 @@ FILE_BYTES = 65536
 DIFF_LINES = 200
 ABSENT = 44
 
-# A file that somebody else wrote may hold what nobody should read over a shoulder.
-_WORDS = "private|preshared|secret|passw|passphrase|token|psk"
-_SECRET = re.compile(rf"^([ +-]?\s*[\w.-]*(?:{_WORDS})[\w.-]*\s*[:=]\s*)\S.*$", re.IGNORECASE)
+# A file that somebody else wrote may hold what nobody should read over a shoulder: the value of a name in which one of
+# these stands, whatever separates its words, or that has one of the short ones as a word.
+_TELLING_NAMES = ("passw", "passphrase", "motdepasse", "secret", "token", "privatekey", "presharedkey", "apikey", "accesskey")
+_SHORT_NAMES = frozenset({"pwd", "mdp", "psk", "pin"})
+_SETTING = re.compile(r"""^([ +-]?\s*["']?)([\w.-]+)(["']?\s*[:=]\s*)(\S.*)$""")
+# What is no secret by whatever name: a choice, a place, what is asked for when it is needed, a source of accounts.
+_HARMLESS = frozenset({"yes", "no", "true", "false", "on", "off", "none", "ask", "files", "systemd", "compat", "sss", "ldap"})
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
@@ -39,7 +43,7 @@ def read_remote(run: Run, operations: Sequence[Operation]) -> dict[str, str | No
 def _question(run: Run, operation: Operation, command: FileUploadCommand) -> Question:
     dest = QuoteString(command.dest)
     read = StringCommand("[ -f", dest, "] || exit", str(ABSENT), ";", "head -c", str(FILE_BYTES + 1), dest)
-    return Question(read, arguments_of(operation, command))
+    return question_of(read, arguments_of(operation, command))
 
 
 def diff_of(operation: Operation, remote: dict[str, str | None]) -> str:
@@ -65,7 +69,23 @@ def _unified(dest: str, old: str | None, new: str) -> str:
     lines = list(difflib.unified_diff(before, new.splitlines(), source, dest, lineterm="", n=2))
     if len(lines) > DIFF_LINES:
         lines = [*lines[:DIFF_LINES], f"… {len(lines) - DIFF_LINES} more lines"]
-    return "\n".join(_SECRET.sub(r"\1***", line) for line in lines)
+    return "\n".join(_SETTING.sub(_masked, line) for line in lines)
+
+
+def _masked(setting: re.Match[str]) -> str:
+    before, name, between, value = setting.groups()
+    return f"{before}{name}{between}***" if _is_secret(name) and not _is_harmless(value) else setting[0]
+
+
+def _is_secret(name: str) -> bool:
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    joined = "".join(words).lower()
+    return any(word in joined for word in _TELLING_NAMES) or any(word.lower() in _SHORT_NAMES for word in words)
+
+
+def _is_harmless(value: str) -> bool:
+    words = [word.strip("\"',;") for word in value.split()]
+    return all(word.lower() in _HARMLESS or re.fullmatch(r"/[\w./-]+", word) for word in words)
 
 
 def detail_of(operation: Operation, remote: dict[str, str | None]) -> str:

@@ -73,6 +73,26 @@ def within(seconds: float | None) -> Iterator[None]:
         timer.close()
 
 
+def apart(function: Callable[..., None], *arguments: Any) -> gevent.Greenlet:
+    """Run a function beside others; what goes wrong in it is for `settle` to raise, and not for the screen."""
+
+    def run() -> Exception | None:
+        try:
+            function(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised again by `settle`
+            return error
+        return None
+
+    return gevent.spawn(run)
+
+
+def settle(tasks: Iterable[gevent.Greenlet]) -> None:
+    """Wait for functions that run apart; raise what went wrong in the first of them."""
+    for task in tasks:
+        if (error := task.get()) is not None:
+            raise error
+
+
 class LocalLink:
     """This machine itself."""
 
@@ -92,15 +112,15 @@ class LocalLink:
         pipe = subprocess.PIPE
         process = subprocess.Popen(["sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
         kept: list[bytes] = []
-        tasks = [
-            gevent.spawn(_feed, process.stdin, stdin),
-            gevent.spawn(_drain, process.stdout, on_stdout or kept.append),
-        ]
         errors: list[bytes] = []
-        tasks.append(gevent.spawn(_drain, process.stderr, errors.append))
+        tasks = [
+            apart(_feed, process.stdin, stdin),
+            apart(_drain, process.stdout, on_stdout or kept.append),
+            apart(_drain, process.stderr, errors.append),
+        ]
         try:
             with within(timeout):
-                gevent.joinall(tasks, raise_error=True)
+                settle(tasks)
                 process.wait()
         finally:
             if process.poll() is None:

@@ -18,12 +18,14 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_config, ctx_host
 from typing_extensions import override
 
-from toolkit.engine.batch import context
+from toolkit.engine.batch import context, quick
 from toolkit.engine.batch.connector import BatchConnector
-from toolkit.engine.batch.facts import Facts, Wave
+from toolkit.engine.batch.facts import Facts
 from toolkit.engine.batch.interleaving import is_untouched
 from toolkit.engine.batch.link import Link
+from toolkit.engine.batch.questions import Question
 from toolkit.engine.batch.together import Together
+from toolkit.engine.batch.wave import Wave
 
 Deploy = Callable[[], None]
 STAGE = "Stage: "
@@ -141,6 +143,7 @@ class Run:
         together: Together | None = None,
     ) -> None:
         context.install()
+        quick.install()
         self.together = together or Together()
         inventory = Inventory(([(name, dict(data))], {}))
         self.host: Host = inventory.get_host(name)
@@ -161,7 +164,8 @@ class Run:
 
     def register(self, deploys: Sequence[Deploy]) -> None:
         """Let recipes name their operations; what a recipe itself asks the machine is answered as well."""
-        (error,) = self.side_by_side([lambda: self._register(deploys)], [""])
+        # All operations will be evaluated next, so whatever they ask may come along.
+        (error,) = self.side_by_side([lambda: self._register(deploys)], self.facts.ahead())
         if error is not None:
             raise error
         stage = 0
@@ -197,9 +201,9 @@ class Run:
         ctx_config.set(self.state.config)
         ctx_host.set(host)
 
-    def side_by_side(self, jobs: Sequence[Callable[[], Any]], askers: Sequence[str] = ()) -> list[Any]:
+    def side_by_side(self, jobs: Sequence[Callable[[], Any]], ahead: Sequence[Question] = ()) -> list[Any]:
         """Run jobs that may ask the machine for facts; what they ask goes out together."""
-        wave: Wave[Any] = Wave(self.facts, self.facts.asked_by(askers))
+        wave: Wave[Any] = Wave(self.facts, ahead)
         self.connector.wave = wave
         try:
             return wave.run(jobs)
@@ -209,7 +213,9 @@ class Run:
     def evaluate(self, operations: Sequence[Operation]) -> None:
         """Find out what commands each operation would issue now."""
         jobs = [partial(self._evaluate, operation) for operation in operations]
-        self.side_by_side(jobs, [operation.name for operation in operations])
+        whole = len(operations) == len(self.operations)
+        ahead = self.facts.ahead() if whole else self.facts.asked_by(operation.name for operation in operations)
+        self.side_by_side(jobs, ahead)
 
     def _evaluate(self, operation: Operation) -> None:
         operation.commands, operation.error = [], None

@@ -12,7 +12,7 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
-from toolkit.engine.batch.link import CHUNK, Completed, LinkLostError, within
+from toolkit.engine.batch.link import CHUNK, Completed, LinkLostError, apart, settle, within
 
 KEEPALIVE_SECONDS = 30
 
@@ -72,14 +72,11 @@ class SshLink:
             tasks: list[gevent.Greenlet] = []
             try:
                 self._request(channel, command)
-                tasks = [
-                    gevent.spawn(self._feed, channel, stdin),
-                    gevent.spawn(self._drain, channel.recv_stderr, errors.append),
-                ]
+                tasks = [apart(self._feed, channel, stdin), apart(self._drain, channel.recv_stderr, errors.append)]
                 if self._spare is None:
                     self._prepare()
                 self._drain(channel.recv, on_stdout or kept.append)
-                gevent.joinall(tasks, raise_error=True)
+                settle(tasks)
                 code = channel.recv_exit_status()
             finally:
                 gevent.killall(tasks)

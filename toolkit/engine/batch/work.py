@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyinfra.api.config import Config
 
 from toolkit.engine.batch.apply import Applied, Apply, Observer
-from toolkit.engine.batch.facts import Facts
+from toolkit.engine.batch.facts import Answer, Facts
 from toolkit.engine.batch.link import Completed, Link
 from toolkit.engine.batch.machine import Deploy, Run
 from toolkit.engine.batch.plan import Planned, plan
+from toolkit.engine.batch.questions import Question, SudoRefusedError, reading
 from toolkit.engine.batch.sudo import shell
 from toolkit.engine.batch.together import Together
+from toolkit.engine.batch.wave import Wave
 
 PATIENCE_SECONDS = 10
 
@@ -31,7 +33,7 @@ class Silent:
 class Machine:
     """A machine behind a link. config: makes the pyinfra Config of a run; data: what recipes read as host.data.
 
-    together: shared by machines that are worked on side by side.
+    together: shared by machines that are worked on side by side. expected: what was asked of it at another time (`Memory`).
     """
 
     def __init__(
@@ -42,13 +44,14 @@ class Machine:
         data: Mapping[str, Any] | None = None,
         config: Callable[[], Config] = Config,
         together: Together | None = None,
+        expected: Iterable[Question] = (),
     ) -> None:
         self.name = name
         self.link = link
         self.data = data if data is not None else {}
         self.config = config
         self.together = together or Together()
-        self.facts = Facts(link)
+        self.facts = Facts(link, expected)
         self._apply: Apply | None = None
 
     @property
@@ -83,3 +86,19 @@ class Machine:
         # The machine ends it; the way there and back has its own time.
         patience = seconds + PATIENCE_SECONDS if seconds is not None else None
         return self.link.execute(shell(sudo=sudo, seconds=seconds), [body.encode()], timeout=patience)
+
+    def read(self, script: str, *, sudo: bool, seconds: float | None = None, apart: bool = False) -> Completed:
+        """The answer of a script that only reads, known until something changes; what recipes will ask comes along.
+
+        seconds: as for `script`. apart: it waits more than it works, others may go on meanwhile; it is always asked anew.
+        Where sudo is refused, the script runs without.
+        """
+        question = reading(script, sudo=sudo, seconds=seconds, apart=apart)
+        wave: Wave[Answer] = Wave(self.facts, self.facts.ahead())
+        if not apart:
+            self.facts.remember("", question)
+        try:
+            ((status, stdout, stderr),) = wave.run([lambda: wave.fetch(question)])
+        except SudoRefusedError:
+            return self.script(script, sudo=False, seconds=seconds, reads_only=True)
+        return Completed(status, stdout.encode(), stderr.encode())

@@ -1,0 +1,58 @@
+"""What is in the kit of one agent: file names, and what stands in the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from toolkit.kit.paper import pdf
+from toolkit.kit.remote_desktop import connection
+from toolkit.kit.screen import html
+from toolkit.kit.sheet import Sheet, sheet
+from toolkit.kit.tunnel import NAME, code, configuration, image
+from toolkit.kit.windows import installer
+from toolkit.model import Agent, Commune, Laptop, Secret, System
+
+SHEET, SHEET_HTML = "fiche.pdf", "fiche.html"
+CONFIGURATION, CODE = f"{NAME}.conf", f"{NAME}.png"
+CONNECTION = "mon-bureau.rdp"
+AUTHORITY = "autorite-mairie.crt"
+INSTALLER = "installer.ps1"
+# All that a kit may ever hold: a folder with anything else in it is not one, and is never replaced.
+NAMES = frozenset({SHEET, SHEET_HTML, CONFIGURATION, CODE, CONNECTION, AUTHORITY, INSTALLER})
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets of an unmanaged device, and the last day for the kit's first use."""
+
+    private_key: Secret
+    preshared_key: Secret | None
+    expires: date
+
+
+def contents(agent: Agent, laptop: Laptop, commune: Commune, keys: Keys | None) -> Files:
+    """The files of a kit. keys: None for a managed laptop, which telekit sets up itself: it comes with the sheet alone."""
+    if keys is None:
+        return _sheets(sheet(agent, laptop, commune, None, None))
+    tunnel = configuration(laptop, commune, keys.private_key, keys.preshared_key)
+    scanned = code(tunnel)
+    files = {CONFIGURATION: tunnel.reveal().encode()} | _desktop(agent, commune)
+    if laptop.system is System.WINDOWS:
+        connection, authority = (name if name in files else "" for name in (CONNECTION, AUTHORITY))
+        files[INSTALLER] = installer(agent, commune, dict(files), authority=authority, connection=connection)
+    # On paper the code is for whoever has nothing else to read the configuration with.
+    page = sheet(agent, laptop, commune, keys.expires, scanned if laptop.system is System.PHONE else None)
+    return files | {CODE: image(scanned)} | _sheets(page)
+
+
+def _desktop(agent: Agent, commune: Commune) -> Files:
+    """What opens the agent's desktop, and what it proves its identity by."""
+    found = {CONNECTION: connection(agent, commune)} if agent.desktop else {}
+    return found | ({AUTHORITY: commune.authority.encode()} if commune.authority else {})
+
+
+def _sheets(page: Sheet) -> Files:
+    return {SHEET: pdf(page), SHEET_HTML: html(page)}

@@ -1,0 +1,201 @@
+"""From agents to kits: who gets one, the keys first, then the files, then what there is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from toolkit import authority, journal, ledger
+from toolkit.errors import Problem, UsageError
+from toolkit.inventory.problems import guess
+from toolkit.kit import device, folder
+from toolkit.kit.contents import Keys, contents
+from toolkit.ledger import Ledger
+from toolkit.model import Agent, Commune, Laptop
+from toolkit.result import Result, counted
+from toolkit.secrets import Vault
+from toolkit.targets import Job
+
+COMMAND = "agent kit"
+SHOWN = 5
+HEADING = ("identifiant", "nom", "prénom", "service", "appareil", "système", "poste", "kit", "première connexion avant le")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for. agents: identifiers; none: every active agent with a device. archive: a zip file a kit."""
+
+    agents: tuple[str, ...]
+    output: Path
+    archive: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """One kit that was written."""
+
+    agent: Agent
+    laptop: Laptop
+    path: Path
+    expires: str
+
+    @property
+    def facts(self) -> dict[str, object]:
+        return {
+            "agent": self.agent.identifier, "laptop": self.laptop.name, "system": str(self.laptop.system),
+            "kit": str(self.path), "expires": self.expires or None,
+        }  # fmt: skip
+
+    @property
+    def row(self) -> folder.Row:
+        a, m = self.agent, self.laptop
+        return (
+            a.identifier,
+            a.last_name,
+            a.first_name,
+            a.service,
+            m.name,
+            m.system,
+            a.desktop or "",
+            self.path.name,
+            self.expires,
+        )
+
+
+def make(job: Job, wish: Wish) -> Result:
+    """Write the kits, note who did, and say what follows."""
+    commune = job.commune
+    chosen = [_entitled(commune, identifier) for identifier in wish.agents] or [a for a in commune.active_agents if a.laptop]
+    if not chosen:
+        raise UsageError(f"no active agent of {commune.slug} has a device", hint="give one in agents.csv (portable)")
+    key = job.identities[0] if job.identities else None
+    with journal.run(job.folder, COMMAND, commune.slug, key=key) as run:
+        workshop = _Workshop(job)
+        workshop.enrol(chosen)
+        folder.output(wish.output)
+        made = [workshop.kit(agent, wish) for agent in chosen]
+        index = folder.write_index(wish.output, HEADING, [kit.row for kit in made]) if not wish.agents else None
+        result = _result(workshop, made, index)
+        run.finish(result, note=f"kits: {', '.join(kit.agent.identifier for kit in made)}")
+        return result
+
+
+class _Workshop:
+    """The commune with its addresses and keys, and the vault that they are kept in."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.before = ledger.read(job.folder)
+        self.book: Ledger = self.before.allocated(job.commune)
+        gateway = job.commune.gateway
+        if gateway.name not in self.book.keys:
+            hint = f"telekit provision --commune {job.commune.slug} --role gateway, then make the kit"
+            raise UsageError("the gateway has no key yet, so that no kit could hold it", where=gateway.name, hint=hint)
+
+    @cached_property
+    def vault(self) -> Vault:
+        operators = [operator.public_key for operator in self.job.commune.operators]
+        return Vault.open(self.job.folder, operators, self.job.identities, self.job.ask)
+
+    @cached_property
+    def commune(self) -> Commune:
+        """The commune after `enrol`."""
+        complete = self.book.complete(self.job.commune)
+        file = self.job.folder / authority.FILE
+        return replace(complete, authority=file.read_text(encoding="ascii") if file.is_file() else None)
+
+    def enrol(self, agents: Sequence[Agent]) -> None:
+        """Keys and record of every unmanaged device, before any kit is written: the secrets first, the ledger speaks of them."""
+        for agent in agents:
+            laptop = self.job.commune.laptop_named[agent.laptop or ""]
+            if not laptop.managed:
+                self.book = device.enrol(self.book, self.vault, laptop, agent)
+                self.book = device.handed_over(self.book, laptop, agent, self.job.commune)
+        if any(not self.job.commune.laptop_named[agent.laptop or ""].managed for agent in agents):
+            # What proves a desktop's identity is in these kits.
+            authority.ensure(self.job.folder, self.vault, self.job.commune)
+            self.vault.save()
+        ledger.write(self.job.folder, self.book)
+
+    def kit(self, agent: Agent, wish: Wish) -> Made:
+        laptop = self.commune.laptop_named[agent.laptop or ""]
+        keys = self._keys(laptop)
+        files = contents(agent, laptop, self.commune, keys)
+        path = folder.place(wish.output, agent, archive=wish.archive)
+        (folder.write_archive if wish.archive else folder.write_folder)(path, files)
+        return Made(agent, laptop, path, keys.expires.isoformat() if keys else "")
+
+    def _keys(self, laptop: Laptop) -> Keys | None:
+        private = None if laptop.managed else self.vault.get(device.tunnel_key(laptop))
+        if private is None:
+            return None
+        return Keys(private, self.vault.get(device.preshared_key(laptop)), self.book.kits[laptop.name].expires)
+
+    @property
+    def gateway_waits(self) -> bool:
+        """Whether the gateway has to learn a key."""
+        return dict(self.book.keys) != dict(self.before.keys)
+
+
+def _entitled(commune: Commune, identifier: str) -> Agent:
+    """The agent, if a kit would be of use to them."""
+    agent = next((a for a in commune.agents if a.identifier == identifier), None)
+    if agent is None:
+        hint = guess(identifier, [a.identifier for a in commune.agents]) or "see agents.csv"
+        raise UsageError(f"{commune.slug} has no agent `{identifier}`", hint=hint)
+    if not agent.active(commune.today):
+        what, hint = _closed(agent, commune)
+        raise UsageError(f"{identifier} has no access today: {what}", hint=hint)
+    if not agent.laptop:
+        raise UsageError(f"{identifier} has no device", hint="give one in agents.csv (portable)")
+    return agent
+
+
+def _closed(agent: Agent, commune: Commune) -> tuple[str, str]:
+    """Why an access is closed, and what opens it."""
+    if agent.starts and agent.starts > commune.today:
+        return f"it begins on {agent.starts}", "make the kit on that day, or change `du` in agents.csv"
+    if agent.ends and agent.ends < commune.today:
+        return f"it ended on {agent.ends}", f"telekit agent renew {agent.identifier} --commune {commune.slug} --until DAY"
+    return f"suspended since {agent.suspended}", f"telekit agent resume {agent.identifier} --commune {commune.slug}"
+
+
+def _result(workshop: _Workshop, made: Sequence[Made], index: Path | None) -> Result:
+    commune = workshop.commune
+    left = [a.identifier for a in commune.active_agents if not a.laptop] if index else []
+    summary = {
+        "agents": [kit.facts for kit in made], "index": str(index) if index else None, "without_device": left,
+    }  # fmt: skip
+    follows = f"telekit provision --commune {commune.slug} --role gateway" if workshop.gateway_waits else ""
+    return Result(COMMAND, commune.slug, summary=summary, problems=tuple(_warnings(commune, made, left)),
+                  closing=_closing(made, index), next=follows)  # fmt: skip
+
+
+def _warnings(commune: Commune, made: Sequence[Made], left: Sequence[str]) -> list[Problem]:
+    bare = [kit.laptop.name for kit in made if not kit.laptop.public_key]
+    desktops = {kit.agent.desktop for kit in made if kit.agent.desktop}
+    unproven = [name for name in sorted(desktops) if not commune.desktop_named[name].certificate]
+    provision = f"telekit provision --commune {commune.slug}"
+    told = (
+        (bare, "laptops that are not provisioned yet: their sheets promise too much", provision),
+        (unproven, "desktops without a certificate yet: connections to them are refused", provision),
+        (left, "agents without a device: no kit", "give them one in agents.csv (portable)"),
+    )
+    return [Problem(what, _some(names), hint, warning=True) for names, what, hint in told if names]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _closing(made: Sequence[Made], index: Path | None) -> str:
+    first = made[0]
+    where = f"{first.path.parent}, listed in {index.name}" if index else ", ".join(str(kit.path) for kit in made)
+    lines = [f"{counted(len(made), 'kit')}: {where}."]
+    days = sorted({kit.expires for kit in made if kit.expires})
+    if days:
+        lines.append(f"With a tunnel's key inside: hand over by {days[0]}, then delete; first connection until that day.")
+    return "\n".join(lines)

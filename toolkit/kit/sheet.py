@@ -1,0 +1,178 @@
+"""What the sheet says: in French, for whoever holds the device, in the order in which they need it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import segno
+
+from toolkit.kit.days import spoken, written
+from toolkit.kit.remote_desktop import host
+from toolkit.kit.tunnel import NAME
+from toolkit.kit.windows import ICON
+from toolkit.model import Agent, Commune, Laptop, System
+
+TITLE = "Votre accès à distance"
+# What French typography wants: no line breaks at these places, and its own apostrophe.
+TIED = ((re.compile(r" ([:;!?»])"), "\u00a0\\1"), (re.compile("« "), "«\u00a0"), (re.compile("'"), "’"))
+DEVICES = {System.DEBIAN: "Ordinateur portable", System.WINDOWS: "Ordinateur portable", System.PHONE: "Téléphone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A few words; strong: what the eye must find."""
+
+    text: str
+    strong: bool = False
+
+
+Line = tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One page. facts: (name, value). code: the QR code that a phone reads, and nothing else that is secret."""
+
+    commune: str
+    agent: str
+    facts: tuple[tuple[str, str], ...]
+    steps: tuple[Line, ...]
+    applications: tuple[str, ...]
+    contact: str
+    lost: tuple[Line, ...]
+    habits: tuple[Line, ...]
+    until: Line
+    made: str
+    code: segno.QRCode | None = None
+
+
+def sheet(agent: Agent, laptop: Laptop, commune: Commune, expires: date | None, code: segno.QRCode | None) -> Sheet:
+    """The sheet of one agent and one device. expires: the last day for the kit's first use, None where it holds no key."""
+    return Sheet(
+        commune=_typeset(commune.name),
+        agent=agent.full_name,
+        facts=tuple((name, _typeset(value)) for name, value in _facts(agent, laptop, commune)),
+        steps=tuple(_steps(agent, laptop, commune)),
+        applications=tuple(_typeset(application.title) for application in commune.applications_of(agent)),
+        contact=_typeset(commune.contact or "le service informatique de la mairie"),
+        lost=tuple(_lost(laptop)),
+        habits=tuple(_habits(laptop, commune)),
+        until=_until(expires),
+        made=f"Fiche établie le {written(commune.today)}",
+        code=code,
+    )
+
+
+def _facts(agent: Agent, laptop: Laptop, commune: Commune) -> Iterator[tuple[str, str]]:
+    yield "Identifiant", agent.identifier
+    yield DEVICES[laptop.system], laptop.name
+    if agent.desktop:
+        yield "Bureau à la mairie", agent.desktop
+    if agent.last_day:
+        yield "Accès ouvert jusqu'au", written(agent.last_day)
+
+
+def _steps(agent: Agent, laptop: Laptop, commune: Commune) -> Iterator[Line]:
+    match laptop.system:
+        case System.PHONE:
+            yield from _phone(agent, commune)
+        case System.WINDOWS:
+            yield _line("Allumez l'ordinateur et ouvrez votre session Windows.")
+            yield from _network()
+            yield from _windows_desktop(agent, commune) if agent.desktop else _no_desktop()
+        case System.DEBIAN:
+            yield _line("Allumez l'ordinateur et ouvrez votre session : identifiant ", _strong(agent.identifier), ".")
+            yield from _network(" Dans un hôtel ou un train, ouvrez d'abord l'icône « Wi-Fi public ».")
+            yield from _debian_desktop() if agent.desktop else _no_desktop()
+
+
+def _network(more: str = "") -> Iterator[Line]:
+    yield _line("Reliez-le à Internet, par le Wi-Fi ou par un câble." + more)
+    yield _line("Attendez une minute : la liaison protégée avec la mairie s'ouvre ", _strong("toute seule"), ".")
+
+
+def _debian_desktop() -> Iterator[Line]:
+    yield _line("Ouvrez l'icône ", _strong(f"« {ICON} »"), " et tapez le mot de passe de votre lettre personnelle.")
+    yield _line("Votre bureau s'affiche en plein écran. Pour finir, fermez votre session dans son menu.")
+
+
+def _windows_desktop(agent: Agent, commune: Commune) -> Iterator[Line]:
+    yield _line("Sur l'écran, ouvrez l'icône ", _strong(f"« {ICON} »"), ".")
+    yield _line(
+        "Windows demande confirmation : vérifiez le nom ", _strong(host(agent, commune)),
+        *(_asked_for(commune)), " et acceptez. Un autre nom ? Refusez et appelez.",
+    )  # fmt: skip
+    yield _line("Tapez ", _strong(agent.identifier), " et le mot de passe de votre lettre personnelle : votre bureau s'affiche.")
+
+
+def _asked_for(commune: Commune) -> Iterator[str]:
+    """Windows lets a file ask for no more than what is ticked each time."""
+    wanted = [
+        word
+        for word, on in (("« Presse-papiers »", commune.policy.clipboard != "none"), ("« Lecteurs »", commune.policy.drives))
+        if on
+    ]
+    if wanted:
+        yield f", cochez {' et '.join(wanted)}"
+
+
+def _phone(agent: Agent, commune: Commune) -> Iterator[Line]:
+    yield _line("Installez l'application ", _strong("WireGuard"), " depuis le magasin d'applications du téléphone.")
+    yield _line("Ouvrez-la, touchez ", _strong("+"), " puis ", _strong("« Scanner un code QR »"), ", et visez le code ci-contre.")
+    yield _line("Donnez-lui le nom ", _strong(NAME), " et touchez son interrupteur : la liaison avec la mairie est ouverte.")
+    if agent.desktop:
+        yield _line("Installez l'application ", _strong("Windows App"), " de Microsoft ; touchez ", _strong("+"), " puis « PC ».")
+        yield _line("Nom du PC : ", _strong(host(agent, commune)), " ; identifiant : ", _strong(agent.identifier),
+                    " ; le mot de passe est dans votre lettre personnelle.")  # fmt: skip
+    else:
+        yield from _no_desktop()
+
+
+def _no_desktop() -> Iterator[Line]:
+    yield _line("Ouvrez vos applications comme à la mairie.")
+
+
+def _lost(laptop: Laptop) -> Iterator[Line]:
+    yield _line("Appelez ", _strong("tout de suite"), ", même si vous n'êtes pas sûr : mieux vaut un appel pour rien.")
+    yield _line("Dites votre nom et celui de l'appareil : ", _strong(laptop.name), ". L'accès est coupé à l'instant.")
+    yield _line("En cas de vol, déposez plainte et gardez le récépissé.")
+
+
+def _habits(laptop: Laptop, commune: Commune) -> Iterator[Line]:
+    if not laptop.managed and laptop.system is System.PHONE:
+        yield _line(
+            "Ce code est une clé : ni photo, ni copie. ", _strong("Détruisez cette feuille"), " une fois la liaison ouverte."
+        )
+    yield _line("Personne ne vous demandera votre mot de passe, pas même l'informatique.")
+    if laptop.system is not System.PHONE:
+        yield _line("Verrouillez l'écran dès que vous vous levez, même à la maison.")
+    months = commune.policy.journal_months
+    yield _line(f"Les heures de connexion sont gardées {months} mois, pour la sécurité du service.")
+
+
+def _until(expires: date | None) -> Line:
+    if expires is None:
+        return ()
+    return _line("Première connexion au plus tard le ", _strong(spoken(expires)), ". Passé ce jour, demandez un nouveau kit.")
+
+
+def _strong(text: str) -> Span:
+    return Span(_typeset(text), strong=True)
+
+
+def _line(*parts: Span | str) -> Line:
+    return tuple(part if isinstance(part, Span) else Span(_typeset(part)) for part in parts)
+
+
+def _typeset(text: str) -> str:
+    for pattern, tied in TIED:
+        text = pattern.sub(tied, text)
+    return text
+
+
+def plain(line: Sequence[Span]) -> str:
+    """A line without its emphasis."""
+    return "".join(span.text for span in line)
