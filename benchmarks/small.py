@@ -45,8 +45,12 @@ def changes(tool: str, cost: Cost) -> int:
 
 
 def _pyinfra_changes(cost: Cost) -> int:
-    """From the table that pyinfra ends with: its grand total's column of changes."""
-    raise NotImplementedError
+    """From the table that pyinfra ends with, on standard error: hosts, successes, errors, no changes; a dash is none."""
+    (total,) = re.findall(r"^ *Grand total +(.+)$", cost.stderr, re.MULTILINE)
+    _, succeeded, failed, _ = (0 if word == "-" else int(word) for word in total.split())
+    if failed:
+        raise RuntimeError(f"pyinfra failed: {cost.stderr[-2000:]}")
+    return succeeded
 
 
 class Scenarios:

@@ -42,7 +42,11 @@ set -eu
 usermod --lock --expiredate 1 {name}
 loginctl disable-linger {name} 2>/dev/null || : # it has no manager that would outlive its sessions
 loginctl terminate-user {name} 2>/dev/null || : # nobody of that name is logged in
-pkill -KILL -u {name} || : # nothing of theirs was left
+for moment in 1 2 3 4 5 6 7 8 9 10; do pgrep -u {name} > /dev/null || break; sleep 0.5; done
+if pkill -KILL -u {name}; then # a service manager that was killed counts as failed, and this is meant
+    sleep 0.5
+    systemctl reset-failed "user@$(id -u {name}).service" 2>/dev/null || :
+fi
 crontab -r -u {name} 2>/dev/null || : # no crontab, or no cron
 gpasswd --delete {name} {group} > /dev/null
 """

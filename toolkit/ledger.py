@@ -93,12 +93,13 @@ class Ledger:
         )
 
     def _complete_laptop(self, laptop: Laptop, network: LocalNetwork) -> Laptop:
-        lease = self.leases.get(laptop.name)
+        lease, kit = self.leases.get(laptop.name), self.kits.get(laptop.name)
         return replace(
             laptop,
             tunnel_address=lease.address if lease else None,
             tunnel_address6=lease.address6 if lease and network.tunnel6 else None,
             public_key=self.keys.get(laptop.name),
+            key_of=kit.agent if kit and not laptop.managed else None,
         )
 
 

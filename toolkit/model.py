@@ -224,6 +224,7 @@ class Laptop:
     """A device that an agent carries, mostly a laptop. Tunnel addresses and public key come from the ledger.
 
     ssh: where it answers on the bench; None: only through the tunnel, at `tunnel_address`.
+    key_of: the agent in whose kit the private key is; None: it is in no kit, but in the device alone.
     """
 
     name: str
@@ -233,6 +234,7 @@ class Laptop:
     tunnel_address6: IPv6Address | None = None
     public_key: str | None = None
     system: System = System.DEBIAN
+    key_of: str | None = None
 
     role = Role.LAPTOP
 
@@ -425,8 +427,15 @@ class Commune:
 
     @cached_property
     def peers(self) -> tuple[Laptop, ...]:
-        """The laptops that may open a tunnel: carried by an active agent, with an address and a key in the ledger."""
-        return tuple(m for m in self.laptops if m.name in self.agent_of and m.public_key and m.tunnel_address)
+        """The laptops that may open a tunnel: carried by an active agent, with an address and a key in the ledger.
+
+        A key that is in somebody else's kit opens nothing: whoever had the device before may have kept it.
+        """
+        return tuple(m for m in self.laptops if m.public_key and m.tunnel_address and self._holds_key(m))
+
+    def _holds_key(self, laptop: Laptop) -> bool:
+        agent = self.agent_of.get(laptop.name)
+        return agent is not None and laptop.key_of in (None, agent.identifier)
 
     def laptops_of(self, desktop: Desktop) -> tuple[Laptop, ...]:
         """The peers whose agent works on this desktop."""

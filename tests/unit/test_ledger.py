@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from toolkit import ledger
 from toolkit.errors import TelekitError, UsageError
 from toolkit.ledger import Handover, Lease, Ledger
-from toolkit.model import Commune, Desktop, Endpoint, Gateway, Laptop, LocalNetwork, SshAddress
+from toolkit.model import Commune, Desktop, Endpoint, Gateway, Laptop, LocalNetwork, SshAddress, System
 
 
 def town(laptops: list[str], tunnel: str = "10.194.0.0/28", tunnel6: str | None = "fd94:194::/64") -> Commune:
@@ -179,6 +179,15 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 KIT = Handover(date(2026, 11, 25), date(2026, 12, 2), "m.durand")
+
+
+def test_the_ledger_says_in_whose_kit_a_devices_key_is() -> None:
+    commune = town(["a", "b"])
+    commune = replace(
+        commune, laptops=tuple(replace(m, system=System.WINDOWS if m.name == "a" else m.system) for m in commune.laptops)
+    )
+    book = Ledger().allocated(commune).handed_over("a", KIT).handed_over("b", KIT)
+    assert [laptop.key_of for laptop in book.complete(commune).laptops] == ["m.durand", None], "telekit made no key for b"
 
 
 def test_a_kit_stays_on_record_until_its_laptop_leaves(tmp_path: Path) -> None:

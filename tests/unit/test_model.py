@@ -109,6 +109,17 @@ def test_an_access_ends_with_the_agent_or_the_extra_whichever_is_first() -> None
     assert {a.until for a in replace(commune, agents=(agent,)).accesses} == {date(2026, 12, 31)}
 
 
+def test_a_key_that_is_in_somebody_elses_kit_opens_nothing_for_who_has_the_device_now() -> None:
+    before = town()
+    holder = before.agent_of["portable-1"].identifier
+    theirs = (replace(before.laptops[0], key_of="who.had.it"), *before.laptops[1:])
+    mine = (replace(before.laptops[0], key_of=holder), *before.laptops[1:])
+    assert "portable-1" in {laptop.name for laptop in replace(before, laptops=mine).peers}
+    after = replace(before, laptops=theirs)
+    assert "portable-1" not in {laptop.name for laptop in after.peers}
+    assert not any(access.laptop.name == "portable-1" for access in after.accesses)
+
+
 def test_telekit_logs_into_debian_alone_and_lets_every_device_in() -> None:
     windows = replace(town().laptops[0], system=System.WINDOWS)
     commune = replace(town(), laptops=(windows, *town().laptops[1:]))

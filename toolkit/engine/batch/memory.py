@@ -26,7 +26,7 @@ class Memory:
         self.file = file
         self._questions: dict[str, tuple[Question, ...]] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
-            self._questions = _read(json.loads(file.read_text(encoding="utf-8")))
+            self._questions = _read(json.loads(_own(file)))
 
     def questions(self, machine: str) -> tuple[Question, ...]:
         """What the machine was asked last time."""
@@ -41,6 +41,15 @@ class Memory:
             # It only saves time: a full disk or a home that cannot be written to is no reason to fail.
             with contextlib.suppress(OSError):
                 _write(self.file, json.dumps(_written(self._questions), separators=(",", ":")))
+
+
+def _own(file: Path) -> str:
+    """The text of a file that nobody but us can have written: what stands there is run as root."""
+    with file.open(encoding="utf-8") as stream:
+        state = os.fstat(stream.fileno())
+        if state.st_uid != os.geteuid() or state.st_mode & 0o022:
+            raise PermissionError(file)
+        return stream.read()
 
 
 def _read(found: dict[str, Any]) -> dict[str, tuple[Question, ...]]:

@@ -15,6 +15,8 @@ from paramiko.message import Message
 from toolkit.engine.batch.link import CHUNK, Completed, LinkLostError, apart, settle, within
 
 KEEPALIVE_SECONDS = 30
+# More than any answer that is wanted: a picture of a screen has some 4 MiB. Of complaints the rest is let go.
+ANSWER_BYTES, COMPLAINT_BYTES = 32 << 20, 1 << 20
 
 
 class SshLink:
@@ -72,10 +74,11 @@ class SshLink:
             tasks: list[gevent.Greenlet] = []
             try:
                 self._request(channel, command)
-                tasks = [apart(self._feed, channel, stdin), apart(self._drain, channel.recv_stderr, errors.append)]
+                complain = _up_to(COMPLAINT_BYTES, errors.append)
+                tasks = [apart(self._feed, channel, stdin), apart(self._drain, channel.recv_stderr, complain)]
                 if self._spare is None:
                     self._prepare()
-                self._drain(channel.recv, on_stdout or kept.append)
+                self._drain(channel.recv, _up_to(ANSWER_BYTES, on_stdout or kept.append, self._endless))
                 settle(tasks)
                 code = channel.recv_exit_status()
             finally:
@@ -136,6 +139,10 @@ class SshLink:
         if not self.transport.is_active():
             raise self._gone("the connection broke while a command ran")
 
+    def _endless(self) -> None:
+        """A machine that somebody else controls must not fill our memory."""
+        raise self._gone(f"it sends without end: more than {ANSWER_BYTES >> 20} MiB in answer to one command")
+
     def _gone(self, why: str) -> LinkLostError:
         self.lost = self.lost or why
         return LinkLostError(self.lost)
@@ -148,6 +155,18 @@ class SshLink:
             with contextlib.suppress(OSError, EOFError):
                 transport.sock.close()
             transport.close()
+
+
+def _up_to(size: int, take: Callable[[bytes], None], beyond: Callable[[], None] = lambda: None) -> Callable[[bytes], None]:
+    """Hand chunks on until they are more than `size` together."""
+    left = size
+
+    def counted(chunk: bytes) -> None:
+        nonlocal left
+        left -= len(chunk)
+        take(chunk) if left >= 0 else beyond()
+
+    return counted
 
 
 def tune(sock: socket.socket, silence_seconds: float) -> None:
