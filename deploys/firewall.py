@@ -25,14 +25,15 @@ set -eu
 nft --check --file {CANDIDATE}
 install -m 600 {CANDIDATE} {BOOT}.new
 mv -f {BOOT}.new {BOOT}
-nft --file {BOOT}
 """
+LOAD_BOOT = f"nft --file {BOOT}\n"
+LOAD_WITH = f"further=$({{further}})\n{{{{ cat {BOOT}; printf '%s\\n' \"$further\"; }}}} | nft --file -\n"
 
 
-# The table without what comes and goes: counters' values, elements with a time limit, and the order within a set.
+# The table without what comes and goes: counters' values, elements with a time limit or kept by a program, order within a set.
 LISTING = (
     "nft --stateless list table inet telekit 2>/dev/null"
-    " | awk '/^\\tset /{timed=0} /flags .*timeout/{timed=1} /^\\t}/{timed=0} !timed'"
+    " | awk '/^\\tset /{timed=/ varying_/} /flags .*timeout/{timed=1} /^\\t}/{timed=0} !timed'"
     " | tr -s '\\t ,' '\\n' | sort | sha256sum"
 )
 # The boot file, loaded into an empty network of its own, lists as what runs: else somebody has changed the rules by hand.
@@ -67,17 +68,20 @@ def version(ruleset: str) -> str:
 
 
 @operation()
-def _load(ruleset: str) -> Generator[str, None, None]:
+def _load(ruleset: str, further: str) -> Generator[str, None, None]:
     boots = host.get_fact(UnitState, unit="nftables.service", files=[])
     digest = hashlib.sha256(ruleset.encode()).hexdigest()
     if host.get_fact(Sha256File, path=BOOT) != digest or host.get_fact(LoadedVersion) != version(ruleset):
-        yield LOAD
+        yield LOAD + (LOAD_WITH.format(further=further) if further else LOAD_BOOT)
     if boots.enabled != "enabled":
         yield "systemctl enable --quiet nftables.service"
 
 
-def firewall(ruleset: str) -> None:
-    """Have this ruleset loaded, now and at boot. Its table `inet telekit` carries `comment "@VERSION@"`."""
+def firewall(ruleset: str, further: str = "") -> None:
+    """Have this ruleset loaded, now and at boot. Its table `inet telekit` carries `comment "@VERSION@"`.
+
+    further: a command that prints the elements of the sets `varying_…`, which are loaded in the same step.
+    """
     ruleset = versioned(ruleset)
     files.put(name="Write the firewall", src=StringIO(ruleset), dest=CANDIDATE, user="root", group="root", mode="600")
-    _load(name="Load the firewall", ruleset=ruleset)
+    _load(name="Load the firewall", ruleset=ruleset, further=further)

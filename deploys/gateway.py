@@ -8,7 +8,7 @@ from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 from pyinfra.operations import files
 
-from deploys import kernel, packages, service, wireguard
+from deploys import access, kernel, packages, service, wireguard
 from deploys.baseline import baseline
 from deploys.firewall import firewall
 from deploys.gateway_rules import NOT_INTERNET, ruleset
@@ -40,11 +40,13 @@ def gateway() -> None:
 
     # The firewall first: nothing is forwarded before the rules that limit it are there.
     ssh_ports = host.get_fact(SshPorts)
-    firewall(ruleset(commune, ssh_ports))
+    access.write_schedule(commune)
+    firewall(ruleset(commune, ssh_ports), further=f"{access.PROGRAM} elements")
     kernel.settings(name="Forward between tunnel and town hall", file="61-telekit-gateway.conf", values=forwarding(commune))
 
     files.put(name=f"Write {INTERFACE}.conf", src=StringIO(tunnel_configuration(me, commune)), dest=WG0, mode="600")
-    wireguard.run_interface(name=f"Run {INTERFACE}", interface=INTERFACE, wanted=tunnel_interface(me, commune))
+    wanted, varying = tunnel_interface(me, commune), f"{access.PROGRAM} peers"
+    wireguard.run_interface(name=f"Run {INTERFACE}", interface=INTERFACE, wanted=wanted, further=varying)
     tunnel_record(INTERFACE, commune)
 
     # On a machine with resolvconf, the package would make this resolver the gateway's own, on an address that it does not use.
@@ -53,6 +55,7 @@ def gateway() -> None:
     resolver = resolver_configuration(commune)
     files.put(name="Write the tunnel's resolver", src=StringIO(resolver), dest=UNBOUND, mode="644")
     service.run(name="Run unbound", unit="unbound", files={UNBOUND: resolver}, check="unbound-checkconf > /dev/null")
+    access.keep_schedule(commune, INTERFACE)
 
 
 def packages_needed() -> list[str]:
@@ -88,13 +91,14 @@ def tunnel_configuration(me: Gateway, commune: Commune) -> str:
         port=me.endpoint.port,
         mtu=commune.network.mtu,
         private_key=wireguard.PRIVATE_KEY,
-        peers=commune.peers,
+        peers=access.lasting_peers(commune),
     )
 
 
 def tunnel_interface(me: Gateway, commune: Commune) -> wireguard.Interface:
     """wg0 as it must run."""
     carries6 = commune.network.tunnel6 is not None
+    lasting = access.lasting_peers(commune)
     return wireguard.Interface(
         addresses=frozenset(_addresses(commune)),
         mtu=commune.network.mtu,
@@ -104,9 +108,10 @@ def tunnel_interface(me: Gateway, commune: Commune) -> wireguard.Interface:
                 [f"{laptop.tunnel_address}/32"]
                 + ([f"{laptop.tunnel_address6}/128"] if carries6 and laptop.tunnel_address6 else [])
             )
-            for laptop in commune.peers
+            for laptop in lasting
             if laptop.public_key
         },
+        varying=frozenset(m.public_key for m in access.devices(commune) if m.public_key and m not in lasting),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
+from deploys.access import lasting, lasting_peers
 from deploys.template import render
 from toolkit.model import Address, Commune, Laptop, Mode, Network
 
@@ -74,10 +75,10 @@ def _address(laptop: Laptop, number: int) -> Address | None:
 
 
 def _rules(commune: Commune, number: int) -> Iterable[Rule]:
-    """Each access of this version of IP once: two applications may share a server and a port."""
+    """Each access that lasts, of this version of IP, once: two applications may share a server and a port."""
     seen = set()
     for access in commune.accesses:
-        if access.address is None:
+        if access.address is None or not lasting(access):
             continue
         source = _address(access.laptop, number)
         key = (source, access.address, access.protocol, access.port)
@@ -90,7 +91,7 @@ def family(commune: Commune, number: int) -> Family:
     """The sets for IPv4 (4) or IPv6 (6)."""
     network = commune.network
     tunnel: Network | None = network.tunnel if number == 4 else network.tunnel6
-    peers = [Peer(address, laptop.name) for laptop in commune.peers if (address := _address(laptop, number))]
+    peers = [Peer(address, laptop.name) for laptop in lasting_peers(commune) if (address := _address(laptop, number))]
     ours = (*NOT_INTERNET, *network.lan, *network.admin, *network.bench, *((tunnel,) if tunnel else ()))
     return Family(
         number=number,
@@ -102,10 +103,22 @@ def family(commune: Commune, number: int) -> Family:
     )
 
 
+def _reaches_internet(commune: Commune, families: Iterable[Family]) -> bool:
+    """Whether a server is on the internet, or may be: nobody knows beforehand where a name leads."""
+    local = {f.number: f.local for f in families}
+    applications = [application for profile in commune.profiles for application in profile.applications]
+    used = {*applications, *(extra.application for extra in commune.extras)}
+    return any(
+        a.address is None or not any(a.address in network for network in local[a.address.version])
+        for a in commune.applications
+        if a.key in used
+    )
+
+
 def ruleset(commune: Commune, ssh_ports: Sequence[int]) -> str:
     """The gateway's whole /etc/nftables.conf."""
     families = (family(commune, 4), family(commune, 6))
-    public = any(not any(r.destination in network for network in f.local) for f in families for r in f.accesses)
+    public = _reaches_internet(commune, families)
     full = commune.network.mode == Mode.FULL
     return render(
         "nftables/gateway.nft.j2",

@@ -6,7 +6,7 @@ from io import StringIO
 
 from pyinfra.operations import files
 
-from deploys import service
+from deploys import access, service
 from deploys.template import render
 from toolkit.model import Commune
 
@@ -17,7 +17,7 @@ UNIT = "/etc/systemd/system/telekit-tunnel-record.service"
 
 def device_names(commune: Commune) -> str:
     """Lines "public key, space, device" for the program; they change without a restart of it."""
-    return render("wireguard/tunnel-names.j2", peers=commune.peers)
+    return render("wireguard/tunnel-names.j2", peers=access.devices(commune))
 
 
 def unit(interface: str, commune: Commune) -> str:

@@ -32,7 +32,9 @@ mv -f {ENROLMENT}.new {ENROLMENT}
 SYNCHRONIZE = f"""\
 set -eu
 rest=$(wg-quick strip "$interface")
-{{ printf "[Interface]\\nPrivateKey = "; cat {PRIVATE_KEY}; printf "%s\\n" "$rest"; }} | wg syncconf "$interface" /dev/stdin
+further=$($further)
+head='[Interface]\\nPrivateKey = '
+{{ printf "$head"; cat {PRIVATE_KEY}; printf "%s\\n" "$rest" "$further"; }} | wg syncconf "$interface" /dev/stdin
 """
 
 
@@ -68,12 +70,16 @@ def key_pair() -> Generator[str, None, None]:
 
 @dataclass(slots=True)
 class Interface:
-    """A WireGuard interface: what is wanted, or what runs. `peers`: public key → allowed addresses."""
+    """A WireGuard interface: what is wanted, or what runs. `peers`: public key → allowed addresses.
+
+    varying: keys of further peers, which a program adds and takes out.
+    """
 
     addresses: frozenset[str] = frozenset()
     mtu: int = 0
     port: int = 0
     peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    varying: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -124,10 +130,11 @@ class RunningInterface(FactBase[Running]):
 
 
 @operation()
-def run_interface(interface: str, wanted: Interface) -> Generator[str, None, None]:
+def run_interface(interface: str, wanted: Interface, further: str = ":") -> Generator[str, None, None]:
     """Have `interface` up as its configuration file says; peers come and go without the others' noticing.
 
     The comparison is with what runs, not with the file: also right after a run of telekit that was killed half-way.
+    further: a command that prints the varying peers of the moment.
     """
     found = host.get_fact(RunningInterface, interface=interface)
     unit = shlex.quote(f"wg-quick@{interface}.service")
@@ -137,8 +144,9 @@ def run_interface(interface: str, wanted: Interface) -> Generator[str, None, Non
         yield f"systemctl restart {unit}"
         return
     yield from _readdress(interface, found.interface, wanted)
-    if not found.own_key or (found.interface.port, found.interface.peers) != (wanted.port, wanted.peers):
-        yield f"interface={interface}\n{SYNCHRONIZE}"
+    lasting = {key: addresses for key, addresses in found.interface.peers.items() if key not in wanted.varying}
+    if not found.own_key or (found.interface.port, lasting) != (wanted.port, wanted.peers):
+        yield f"interface={interface} further={shlex.quote(further)}\n{SYNCHRONIZE}"
 
 
 def _readdress(interface: str, now: Interface, wanted: Interface) -> Generator[str, None, None]:

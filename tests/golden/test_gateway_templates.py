@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
-from deploys import clock, gateway, sshd
+from deploys import access, clock, gateway, sshd
 from deploys.gateway_rules import ruleset
 from deploys.template import render
 from deploys.tunnel_record import device_names, unit
@@ -19,6 +20,7 @@ from toolkit.model import (
     Commune,
     Desktop,
     Endpoint,
+    Extra,
     Gateway,
     Laptop,
     LocalNetwork,
@@ -83,6 +85,20 @@ def empty() -> Commune:
     return replace(split(), agents=(), laptops=(), network=replace(split().network, dns=(), zones=(), tunnel6=None))
 
 
+def dated() -> Commune:
+    one = town()
+    first, second, third = one.agents
+    return replace(
+        one,
+        today=date(2026, 11, 25),
+        laptops=(laptop(2), laptop(3), laptop(4)),
+        applications=(*one.applications, Application("archives", "Archives", host="archives.essai.example", tcp=(443,))),
+        profiles=(one.profiles[0], Profile("accueil", ("gel", "archives"))),
+        agents=(replace(first, ends=date(2026, 12, 31)), second, replace(third, starts=date(2027, 1, 4))),
+        extras=(Extra("b.deux", "paie", date(2026, 11, 30), "Remplacement"),),
+    )
+
+
 TEXTS = {
     "nftables-full.conf": lambda: ruleset(town(), (22,)),
     "nftables-split.conf": lambda: ruleset(split(), (22, 2222)),
@@ -96,6 +112,9 @@ TEXTS = {
     "chrony-laptop.conf": lambda: clock.configuration(town().laptops[0], town()),
     "tunnels": lambda: device_names(town()),
     "tunnel-record.service": lambda: unit("wg0", town()),
+    "access.json": lambda: access.schedule(dated()),
+    "telekit-access.service": lambda: access.units("wg0")[access.UNIT],
+    "telekit-access.timer": lambda: access.units("wg0")[access.TIMER],
     "sshd-gateway.conf": lambda: sshd.settings(root=False, jump=True),
     "sshd-other.conf": lambda: sshd.settings(root=False, jump=False),
     "journald.conf": lambda: render("journald/telekit.conf.j2", months=6),
@@ -120,6 +139,7 @@ def test_every_golden_file_belongs_to_a_test() -> None:
     assert {file.name for file in FOLDER.iterdir()} == set(TEXTS)
 
 
-def test_the_program_that_records_tunnels_is_rendered_as_it_stands() -> None:
-    source = Path(__file__).parents[2] / "templates" / "wireguard" / "tunnel_record.py"
-    assert render("wireguard/tunnel_record.py") == source.read_text(encoding="utf-8")
+@pytest.mark.parametrize("program", ["wireguard/tunnel_record.py", "access/access.py", "access/names.py"])
+def test_a_program_of_the_gateway_is_rendered_as_it_stands(program: str) -> None:
+    source = Path(__file__).parents[2] / "templates" / program
+    assert render(program) == source.read_text(encoding="utf-8")

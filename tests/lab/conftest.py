@@ -186,6 +186,14 @@ def bare(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> 
         yield found
 
 
+@pytest.fixture(scope="module")
+def lone_gateway(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town of which the gateway alone is up: its test makes laptops by hand."""
+    folder = tmp_path_factory.mktemp(f"alone-{release}")
+    with standing(f"alone-{release}", release, PORTS[release] + 30, folder, only=["gw-mairie"]) as found:
+        yield found
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Commands of the tests must not pick up a developer's own inventories.
     os.environ.pop("TELEKIT_INVENTORIES", None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from toolkit.checks.declare import NotCheckedError
 from toolkit.checks.subject import Subject
-from toolkit.model import RDP_PORT, Access, Address, Commune, Laptop
+from toolkit.model import RDP_PORT, Access, Address, Application, Commune, Laptop
 
 SSH_PORT = 22
 # bash alone: every Debian has it, and a machine under examination needs no more than that.
@@ -56,9 +57,21 @@ class Answer:
         return f"{self.state}, it said {self.said!r}" if self.said else self.state
 
 
-def door_of(access: Access) -> Door | None:
-    """None: the server is known by its name alone."""
-    return Door(access.protocol, access.address, access.port) if access.address else None
+Places = Mapping[str, Sequence[Address]]
+
+
+def places(subject: Subject) -> Places:
+    """DNS name → the addresses at which the gateway lets that server be reached; empty without a gateway to ask."""
+    if not any(application.host for application in subject.commune.applications):
+        return {}
+    gateway = subject.other(subject.commune.gateway)
+    said = gateway.once("places", lambda: gateway.output("/usr/local/lib/telekit/access names"))
+    return {name: tuple(map(ip_address, addresses)) for name, *addresses in map(str.split, said.splitlines())}
+
+
+def addresses(server: Application | Access, found: Places) -> Sequence[Address]:
+    """Where a server is: its address, or where its name leads."""
+    return (server.address,) if server.address else found.get(server.host or "", ())
 
 
 def knock(subject: Subject, doors: Iterable[Door]) -> dict[Door, Answer]:
@@ -83,15 +96,20 @@ def _answer(said: str) -> Answer:
     return Answer(said.rpartition(": ")[2].lower() or "silent")
 
 
-def application_doors(commune: Commune) -> list[Door]:
-    """Every port of every business application."""
+def doors_of(application: Application, found: Places) -> list[Door]:
+    """Every port of a business application, at each of its addresses."""
     return [
-        Door(protocol, app.address, port)
-        for app in commune.applications
-        if app.address
-        for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
+        Door(protocol, address, port)
+        for address in addresses(application, found)
+        for protocol, ports in (("tcp", application.tcp), ("udp", application.udp))
         for port in ports
     ]
+
+
+def application_doors(subject: Subject) -> list[Door]:
+    """Every port of every business application."""
+    found = places(subject)
+    return [door for application in subject.commune.applications for door in doors_of(application, found)]
 
 
 def desktop_doors(commune: Commune) -> list[Door]:
@@ -99,21 +117,22 @@ def desktop_doors(commune: Commune) -> list[Door]:
     return [Door("tcp", desktop.address, RDP_PORT) for desktop in commune.desktops]
 
 
-def granted(commune: Commune, laptop: Laptop) -> set[Door]:
-    doors = (door_of(access) for access in commune.accesses if access.laptop.name == laptop.name)
-    return {door for door in doors if door}
+def granted(subject: Subject, laptop: Laptop) -> set[Door]:
+    found = places(subject)
+    mine = [access for access in subject.commune.accesses if access.laptop.name == laptop.name]
+    return {Door(access.protocol, address, access.port) for access in mine for address in addresses(access, found)}
 
 
 def from_laptop(subject: Subject) -> dict[Door, Answer]:
     """What answers this laptop, of everything that the town hall has: tried once, all of it."""
-    doors = [*application_doors(subject.commune), *desktop_doors(subject.commune), *_administration(subject.commune)]
+    doors = [*application_doors(subject), *desktop_doors(subject.commune), *_administration(subject.commune)]
     return subject.once("doors", lambda: knock(subject, [*doors, *_other_laptops(subject)]))
 
 
 def refusals(subject: Subject) -> dict[Door, Answer]:
     """The same, for checks that expect no answer: they are not made where the laptop reaches nothing at all."""
     answers = from_laptop(subject)
-    welcome = granted(subject.commune, subject.laptop)
+    welcome = granted(subject, subject.laptop)
     if welcome and not any(answers[door].open for door in welcome if door in answers):
         raise NotCheckedError("the laptop reaches nothing of what it may, so that its being refused proves nothing")
     return answers
@@ -134,7 +153,7 @@ def _other_laptops(subject: Subject) -> list[Door]:
 def from_gateway(subject: Subject) -> dict[Door, Answer]:
     """What answers on the LAN itself: without it a refusal proves nothing."""
     gateway = subject.other(subject.commune.gateway)
-    return gateway.once("doors", lambda: knock(gateway, application_doors(subject.commune)))
+    return gateway.once("doors", lambda: knock(gateway, application_doors(subject)))
 
 
 def alive(subject: Subject, door: Door) -> None:

@@ -11,29 +11,22 @@ from toolkit.checks.probe import (
     alive,
     application_doors,
     desktop_doors,
+    doors_of,
     from_laptop,
     granted,
     named,
+    places,
     refusals,
 )
 from toolkit.checks.subject import Subject
 from toolkit.model import RDP_PORT, Application
 
 
-def _doors_of(application: Application) -> list[Door]:
-    return [
-        Door(protocol, application.address, port)
-        for protocol, ports in (("tcp", application.tcp), ("udp", application.udp))
-        for port in ports
-        if application.address
-    ]
-
-
 def _applications(subject: Subject, *, allowed: bool) -> Sequence[Case]:
-    """The applications that the agent may reach, or all the others; not those that are known by their name alone."""
+    """The applications that the agent may reach, or all the others."""
     agent = subject.commune.agent_of.get(subject.name)
     reached = subject.commune.applications_of(agent) if agent else ()
-    return [Case(a.key, a.title, a) for a in subject.commune.applications if a.address and (a in reached) is allowed]
+    return [Case(a.key, a.title, a) for a in subject.commune.applications if (a in reached) is allowed]
 
 
 @check(
@@ -47,7 +40,9 @@ def _applications(subject: Subject, *, allowed: bool) -> Sequence[Case]:
 )
 def test_reaches_application(subject: Subject, case: Case) -> str:
     assert isinstance(case.value, Application)
-    doors = _doors_of(case.value)
+    doors = doors_of(case.value, places(subject))
+    if not doors:
+        raise NotCheckedError(f"the gateway knows no address of {case.value.place}")
     for door in doors:
         alive(subject, door)
     answers = from_laptop(subject)
@@ -66,8 +61,10 @@ def test_reaches_application(subject: Subject, case: Case) -> str:
 )
 def test_is_refused_application(subject: Subject, case: Case) -> str:
     assert isinstance(case.value, Application)
-    allowed = granted(subject.commune, subject.laptop)
-    doors = [door for door in _doors_of(case.value) if door not in allowed]
+    allowed, everything = granted(subject, subject.laptop), doors_of(case.value, places(subject))
+    doors = [door for door in everything if door not in allowed]
+    if not everything:
+        raise NotCheckedError(f"the gateway knows no address of {case.value.place}")
     if not doors:
         raise NotCheckedError("every port of it is also one of an application that the profile has")
     for door in doors:
@@ -103,7 +100,7 @@ def test_reaches_own_desktop(subject: Subject) -> str:
     fix="telekit provision, for the firewalls of the gateway and of the desktops",
 )
 def test_is_refused_other_desktops(subject: Subject) -> str:
-    doors = [d for d in desktop_doors(subject.commune) if d not in granted(subject.commune, subject.laptop)]
+    doors = [d for d in desktop_doors(subject.commune) if d not in granted(subject, subject.laptop)]
     if not doors:
         raise NotCheckedError("there is no other desktop")
     for desktop in subject.commune.desktops:
@@ -127,7 +124,7 @@ def test_is_refused_other_desktops(subject: Subject) -> str:
 def test_is_refused_administration(subject: Subject) -> str:
     others = {a for m in subject.commune.laptops for a in (m.tunnel_address, m.tunnel_address6)}
     answers = refusals(subject)
-    doors = [d for d in answers if d.port == SSH_PORT and d.address not in others and d not in application_doors(subject.commune)]
+    doors = [d for d in answers if d.port == SSH_PORT and d.address not in others and d not in application_doors(subject)]
     assert not any(answers[d].open for d in doors), named(doors, answers)
     return named(doors, answers)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from toolkit.errors import InventoryError, Problem, UsageError
 from toolkit.inventory import agents, operators, text, toml
@@ -33,7 +34,6 @@ def load(folder: Path, *, today: date | None = None, instead: Mapping[str, bytes
 
     instead: by file name, contents that are tried before they are written.
     """
-    today = today or date.today()
     found = {name: Problems(str(folder / name)) for name in (TOML, CSV, KEYS)}
     document = _document(folder, found[TOML], instead.get(TOML))
     rows = _rows(folder, found[CSV], instead.get(CSV))
@@ -41,12 +41,22 @@ def load(folder: Path, *, today: date | None = None, instead: Mapping[str, bytes
     draft = Draft()
     if document:
         draft = Reader(document, found[TOML]).draft()
+    today = today or _today(draft.policy.timezone)
+    if document:
         Checks(draft, rows, document, found[TOML], found[CSV], today).run()
         NetworkChecks(draft, document, found[TOML], folder).run()
     problems = tuple(problem for name in (TOML, CSV, KEYS) for problem in found[name].in_order())
     if any(not problem.warning for problem in problems):
         raise InventoryError(problems)
     return Loaded(_commune(folder, draft, tuple(row.agent for row in rows), keys, today), problems)
+
+
+def _today(timezone: str) -> date:
+    """Midnight is the town hall's, wherever this computer is."""
+    try:
+        return datetime.now(ZoneInfo(timezone)).date()
+    except (ZoneInfoNotFoundError, ValueError):
+        return date.today()  # a computer without time zones, or a zone that was refused already
 
 
 def _document(folder: Path, problems: Problems, instead: bytes | None) -> toml.Document | None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Interface
 
 from toolkit.errors import UsageError
-from toolkit.model import Commune, Desktop, Gateway, Machine, Role
+from toolkit.model import Application, Commune, Desktop, Gateway, Machine, Role
 
 INTERNET_ROUTER = "198.18.0.1"
 GATEWAY_WAN = "198.18.0.2"
@@ -141,6 +141,13 @@ class Plan:
     def dns(self) -> str:
         return str(self.commune.network.dns[0])
 
+    def place(self, application: Application) -> str:
+        """Where a business application is; the lab finds an address for one that the inventory knows by its name."""
+        if application.address:
+            return str(application.address)
+        first = IPv4Interface(f"{self.gateway_lan}/24").network
+        return str(first[200 + [a for a in self.commune.applications if a.host].index(application)])
+
     def bench(self, number: int) -> str:
         bench = self.commune.network.bench[0]
         return f"{bench[number]}/{bench.prefixlen}"
@@ -172,7 +179,7 @@ class Plan:
     def hosts(self) -> tuple[Host, ...]:
         """Routers, servers and vantage points around the machines."""
         network = self.commune.network
-        applications = tuple(dict.fromkeys(self.lan(a.address) for a in self.commune.applications if a.address))
+        applications = tuple(dict.fromkeys(self.lan(self.place(a)) for a in self.commune.applications))
         servers = Card("lan0", "lan", (self.lan(self.dns), *applications), self.town_router)
         back = f"{network.tunnel} via {self.gateway_lan}"
         return (
@@ -192,9 +199,8 @@ class Plan:
 
     def services(self) -> tuple[Service, ...]:
         return tuple(
-            Service(app.key, str(app.address), protocol, port)
+            Service(app.key, self.place(app), protocol, port)
             for app in self.commune.applications
-            if app.address
             for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
             for port in ports
         )
@@ -210,7 +216,7 @@ class Plan:
     def internal_names(self) -> dict[str, str]:
         """What only the town hall's DNS answers, beside the public names of its own zone."""
         domain = self.commune.domain
-        names = {f"{app.key}.{domain}": str(app.address) for app in self.commune.applications if app.address}
+        names = {app.host or f"{app.key}.{domain}": self.place(app) for app in self.commune.applications}
         names |= {f"{desktop.name}.{domain}": str(desktop.address) for desktop in self.commune.desktops}
         names[f"{self.commune.gateway.name}.{domain}"] = self.gateway_lan
         return names

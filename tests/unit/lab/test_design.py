@@ -53,6 +53,18 @@ def test_every_application_is_a_service_on_each_of_its_ports(commune, town):
     assert {(s.application, s.address, s.protocol, s.port) for s in town.services} == wanted
 
 
+def test_an_application_known_by_its_name_gets_an_address_that_its_name_leads_to(commune):
+    named = dataclasses.replace(commune.applications[0], key="paie", address=None, host="paie.lab.example", tcp=(8080,))
+    wider = dataclasses.replace(commune, applications=(*commune.applications, named))
+    town = design(wider, name="unit", release="trixie", inventory="/x", operator_key="ssh-ed25519 AAAA op\n")
+    address = town.internal_names["paie.lab.example"]
+    assert [s.address for s in town.services if s.application == "paie"] == [address]
+    assert address not in {str(application.address) for application in commune.applications}
+    assert any(
+        card.startswith(f"{address}/") for host in town.hosts if host.name == "servers" for card in host.cards[0].addresses
+    )
+
+
 def test_a_town_survives_the_round_trip_through_its_file(town):
     assert from_json(town.to_json()) == town
 
