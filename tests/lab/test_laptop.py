@@ -61,7 +61,9 @@ def talk(town) -> dict[str, str]:
 
 
 def write(town, path: str, content: str, mode: str = "644") -> None:
-    town.lab.machine(LAPTOP).run(["sh", "-c", 'cat > "$1" && chmod "$2" "$1"', "sh", path, mode], stdin=content, check=True)
+    # The mode first: the antivirus may take the file away as soon as there is something in it.
+    script = ': > "$1" && chmod "$2" "$1" && cat > "$1"'
+    town.lab.machine(LAPTOP).run(["sh", "-c", script, "sh", path, mode], stdin=content, check=True)
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
