@@ -6,14 +6,14 @@ LAB_RELEASE ?= trixie
 # Debian packages that only tests need: a directory server, of which they start their own.
 TEST_PACKAGES := slapd
 
-.PHONY: help install check test demo lab-packages test-packages lock clean bench
+.PHONY: help install check style types engine-tests unit-tests test test-packages demo lab-packages lock clean bench
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
 	@echo "make demo      install, build the lab town, provision it, verify it (root)"
 	@echo "make check     types, lint, import contract and the tests that need no machine"
 	@echo "make test      everything: check, and the lab on Debian 13 and 12 (root)"
-	@echo "make bench     measure beside other tools, on a quiet computer (root); docs/performance.md"
+	@echo "make bench     measure beside other tools, on a quiet computer (root)"
 
 install: .venv/.installed
 
@@ -40,14 +40,24 @@ test-packages:
 	  echo "slapd slapd/no_configuration boolean true" | debconf-set-selections && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES); }
 
-# Importing the engine brings gevent's patches, which parallel workers cannot bear: its tests have a process of their own.
+# Side by side, each told when it is done. Importing the engine brings gevent's patches, which parallel workers cannot bear:
+# its tests have a process of their own.
 check: install
+	@$(MAKE) --no-print-directory -j4 --output-sync=target style types engine-tests unit-tests
+
+style:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests/unit/engine
-	$(BIN)/pytest -n auto tests/unit tests/golden --ignore tests/unit/engine
+
+types:
+	$(BIN)/mypy
+
+engine-tests:
+	$(BIN)/pytest -q tests/unit/engine
+
+unit-tests:
+	$(BIN)/pytest -q -n auto tests/unit tests/golden --ignore tests/unit/engine
 
 test: lab-packages test-packages check
 	$(BIN)/pytest tests/lab/test_engine*.py
