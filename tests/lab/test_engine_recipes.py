@@ -40,6 +40,7 @@ find etc home root usr/local var/lib/telekit -xdev \
   ! -path 'etc/ssl/certs/*' ! -path 'etc/ssl/private/*' ! -path '*/ca-certificates/*' \
   ! -path etc/machine-id ! -path etc/resolv.conf ! -path etc/.pwd.lock ! -name '*-' ! -name '*.cache' ! -name random-seed \
   ! -path etc/telekit/tunnels ! -path var/lib/telekit/tunnels.json ! -path 'home/telekit/.local/state/*' \
+  ! -name '.clamav-quarantine-lock.*' \
   -printf '%y %m %u %g %p -> %l ' \( -type f -exec sh -c 'sed "$0" "$1" | sha256sum' {sed} {} \; -o -printf '\n' \) | sort -k5
 dpkg-query -W -f '${Package} ${db:Status-Status}\n'
 getent passwd; getent group
@@ -47,7 +48,7 @@ for user in $(getent group telekit-agents | cut -d: -f4 | tr , ' '); do passwd -
 systemctl list-unit-files --no-legend --state=enabled,masked
 systemctl --failed --no-legend --plain
 systemctl list-units --no-legend --plain --type=service,timer,path --state=active | cut -d' ' -f1 | grep -v '^user'
-nft --stateless list ruleset
+nft --stateless list ruleset | sed 's/fe80::[0-9a-f:]*/fe80::own/'
 sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding kernel.dmesg_restrict
 """
 
