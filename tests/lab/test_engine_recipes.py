@@ -126,9 +126,9 @@ def names(operations: Any, kind: str) -> list[str]:
 def snapshots(town: Any) -> dict[str, str]:
     """Machine → its state, with what is the town's own by name."""
     ledger = json.loads((town.inventory / "ledger.json").read_text())
-    keys = re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(ledger))
+    keys = _keys(ledger)
     operator = (town.inventory / "operator_ed25519.pub").read_text().split()[1]
-    own = {**{key: f"KEY-{number}" for number, key in enumerate(dict.fromkeys(keys))}, operator: "OPERATOR"}
+    own = {**keys, operator: "OPERATOR"}
     sed = ";".join(f"s|{value}|{name}|g" for value, name in own.items())
     script = SNAPSHOT.replace("{sed}", f"'{sed}'")
 
@@ -137,6 +137,13 @@ def snapshots(town: Any) -> dict[str, str]:
 
     with ThreadPoolExecutor() as pool:
         return dict(zip(ONLY, pool.map(one, ONLY), strict=True))
+
+
+def _keys(entry: Any, path: str = "KEY") -> dict[str, str]:
+    """Each WireGuard key of the ledger → where it stands there: towns enrol their machines in any order."""
+    if isinstance(entry, dict):
+        return {key: name for part, value in entry.items() for key, name in _keys(value, f"{path}-{part}").items()}
+    return {entry: path} if isinstance(entry, str) and re.fullmatch(r"[A-Za-z0-9+/]{43}=", entry) else {}
 
 
 def assert_alike(towns: dict[str, Any]) -> None:
