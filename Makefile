@@ -6,7 +6,7 @@ LAB_RELEASE ?= trixie
 # Debian packages that only tests need: a directory server, of which they start their own.
 TEST_PACKAGES := slapd
 
-.PHONY: help install check style types engine-tests unit-tests test test-packages demo lab-packages lock clean bench
+.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages demo lab-packages lock clean bench
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
@@ -43,7 +43,7 @@ test-packages:
 # Side by side, each told when it is done. Importing the engine brings gevent's patches, which parallel workers cannot bear:
 # its tests have a process of their own.
 check: install
-	@$(MAKE) --no-print-directory -j4 --output-sync=target style types engine-tests unit-tests
+	@$(MAKE) --no-print-directory -j5 --output-sync=target process-tests engine-tests unit-tests types style
 
 style:
 	$(BIN)/ruff check
@@ -53,8 +53,13 @@ style:
 types:
 	$(BIN)/mypy
 
+PROCESSES := tests/unit/engine/test_plugin.py tests/unit/engine/test_spread.py
+
 engine-tests:
-	$(BIN)/pytest -q tests/unit/engine
+	$(BIN)/pytest -q tests/unit/engine $(PROCESSES:%=--ignore=%)
+
+process-tests:
+	$(BIN)/pytest -q $(PROCESSES)
 
 unit-tests:
 	$(BIN)/pytest -q -n auto tests/unit tests/golden --ignore tests/unit/engine
