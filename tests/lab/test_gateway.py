@@ -207,19 +207,28 @@ def test_the_record_holds_a_reboot_without_closing_a_tunnel(provisioned):
     assert shell(provisioned, "gw-mairie", "stat -c '%U %a' /var/log/telekit /var/log/telekit/*") == "root 700\nroot 600"
 
 
+def read_ssh_settings_again(provisioned) -> None:
+    """sshd starts anew on a reload: for a moment nobody listens."""
+    shell(provisioned, "gw-mairie", "systemctl reload ssh")
+    deadline = time.monotonic() + 10
+    while provisioned.ssh("gw-mairie", "true").returncode != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_passwords_open_no_ssh_whatever_another_file_says(provisioned):
     loose = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
-    shell(
-        provisioned, "gw-mairie", f"printf 'PasswordAuthentication yes\\nPermitRootLogin yes\\n' > {loose}; systemctl reload ssh"
-    )
+    shell(provisioned, "gw-mairie", f"printf 'PasswordAuthentication yes\\nPermitRootLogin yes\\n' > {loose}")
     try:
+        read_ssh_settings_again(provisioned)
         command = provisioned.lab.ssh_command("gw-mairie")
         ask = [*command[:1], "-o", "PubkeyAuthentication=no", "-o", "BatchMode=yes", *command[1:], "true"]
         refused = subprocess.run(ask, capture_output=True, text=True, check=False)
         assert "Permission denied (publickey)" in refused.stderr
         assert shell(provisioned, "gw-mairie", "sshd -T | grep ^permitrootlogin") == "permitrootlogin no"
     finally:
-        shell(provisioned, "gw-mairie", f"rm {loose}; systemctl reload ssh")
+        shell(provisioned, "gw-mairie", f"rm {loose}")
+        read_ssh_settings_again(provisioned)
 
 
 def test_operators_come_and_go_but_never_the_last_key(provisioned, tmp_path):

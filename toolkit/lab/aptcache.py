@@ -21,6 +21,8 @@ from toolkit.lab.requirements import SEARCH
 
 FOLDER = STATE / "apt"
 PORT = 3943
+# Locked by who asks the cache for an index.
+INDEX_TURNS = FOLDER / "turns"
 
 CONFIGURATION = """\
 # Written by telekit's lab: what its machines install is downloaded once.

@@ -53,7 +53,7 @@ class Daemon:
         await shell(network.build(self.town))
         await self._start_name_servers()
         await services.start(self.town.services)
-        await serve(Place("isp", INTERNET_ROUTER, 80), front(self.cache_port))
+        await serve(Place("isp", INTERNET_ROUTER, 80), front(self.cache_port, aptcache.INDEX_TURNS))
         for machine in self.machines.values():
             guest = machine.guest
             await relay(Place(None, "127.0.0.1", guest.ssh_port), Place("admin", guest.address, 22))

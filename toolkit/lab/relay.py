@@ -64,11 +64,17 @@ async def relay(here: Place, there: Place) -> asyncio.Server:
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy until the end, then pass the end on."""
+    await copy(reader, writer)
+    with suppress(OSError):
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy until the end; who cannot be written to any more is hung up on."""
     try:
         while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
     except OSError:
         writer.close()
