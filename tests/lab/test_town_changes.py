@@ -197,6 +197,8 @@ def test_a_machine_that_does_not_answer_is_reported_and_the_others_are_done(prov
          {"firewall-is-the-one-of-the-boot", "no-tcp-port-answers"}),
         ("bureau-partage-01", "useradd -m -p x -G sudo intrus", "userdel -rf intrus 2>/dev/null",
          {"agents-are-not-administrators", "accounts-are-those-of-the-inventory"}),
+        # An account with a last day to come is open.
+        ("bureau-finances-03", "usermod --expiredate 2099-12-31 m.durand", "usermod --expiredate '' m.durand", set()),
         ("portable-042", "nft insert rule inet telekit output accept", "nft -f /etc/nftables.conf",
          {"firewall-is-the-one-of-the-boot", "nothing-leaves-beside-the-tunnel", "nothing-leaves-while-the-tunnel-is-down"}),
     ],

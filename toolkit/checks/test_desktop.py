@@ -13,7 +13,7 @@ from toolkit.model import RDP_PORT, Desktop, Gateway, Machine
     Theme.DESKTOP,
     "The agents of the desktop, and nobody else, have an account on it",
     titre="Les agents du poste, et eux seuls, y ont un compte",
-    tried="listing the accounts of people on {machine} that are not locked",
+    tried="listing the accounts of people on {machine} that are neither locked nor past their end",
     expected="those of the agents whom the inventory gives this desktop, and the administrator's",
     fix="telekit provision; an account of your own making is yours to remove",
 )
@@ -21,8 +21,9 @@ def test_accounts_are_those_of_the_inventory(subject: Subject) -> str:
     wanted = {agent.identifier for agent in subject.commune.agents_of(subject.desktop)}
     script = (
         f"for u in $(awk -F: '$3 >= 1000 && $3 < 60000 && $1 != \"{subject.commune.admin_user}\" {{print $1}}' /etc/passwd); do\n"
-        "  set -- $(chage -l -i $u 2>/dev/null | sed -n 's/^Account expires.*: //p')\n"
-        "  case $(passwd -S $u | cut -d ' ' -f 2) in P*) [ \"${1:-never}\" = never ] && echo $u ;; esac\ndone\ntrue\n"
+        "  ends=$(getent shadow $u | cut -d : -f 8)\n"
+        "  case $(passwd -S $u | cut -d ' ' -f 2) in\n"
+        '    P*) [ "${ends:-99999}" -gt $(($(date +%s) / 86400)) ] && echo $u ;;\n  esac\ndone\ntrue\n'
     )
     found = set(subject.output(script).split())
     assert not wanted - found, f"no account for {', '.join(sorted(wanted - found))}"
