@@ -13,6 +13,8 @@ from toolkit.model import Desktop, Machine, Secret
 from toolkit.targets import Job, data_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from toolkit.secrets import Vault
 
 FILE = "/etc/telekit/enrolment"
@@ -23,11 +25,12 @@ CHARACTERS = 8192
 class Enrolment:
     """The commune of a job with everything that the ledger and the vault know; nothing is written before `save`."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, as_of: Path | None = None) -> None:
+        """as_of: a folder with an earlier ledger, for an earlier inventory."""
         self.folder = job.folder
         self._written = job.commune
         self._names = job.names
-        self.ledger = ledger.read(job.folder).allocated(job.commune)
+        self.ledger = ledger.read(as_of or job.folder).allocated(job.commune)
         self.job = self._completed(job)
 
     def _completed(self, job: Job) -> Job:

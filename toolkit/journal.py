@@ -33,7 +33,8 @@ RUNNING, KILLED, INTERRUPTED, FAILED, DONE = "running", "killed", "interrupted",
 class Entry:
     """One run. began, ended: ISO 8601 in UTC; local: when it began on the operator's clock; machines: what became of each.
 
-    inventory: a digest of what was written by hand; revision: its git commit, where it is in git.
+    inventory: a digest of what was written by hand; revision: its git commit, where it is in git; given: the snapshot of what
+    the machines were given.
     """
 
     command: str
@@ -53,6 +54,7 @@ class Entry:
     exit_code: int | None = None
     machines: Mapping[str, Mapping[str, Any]] | None = None
     note: str = ""
+    given: str = ""
 
 
 class Run:
@@ -62,11 +64,12 @@ class Run:
         self.file, self.entry = file, entry
         _write(file, entry)
 
-    def finish(self, result: Result, outcome: str = "", *, note: str = "") -> None:
+    def finish(self, result: Result, outcome: str = "", *, note: str = "", given: str = "") -> None:
         """Write what came of it."""
         machines = {
             m.name: {"state": str(m.state), "reason": m.reason, "changes": [c.name for c in m.changes]} for m in result.machines
         }
+        self.entry = replace(self.entry, given=given)
         self.end(outcome or (DONE if result.exit_code == 0 else FAILED), exit_code=result.exit_code, machines=machines, note=note)
 
     def end(self, outcome: str, *, exit_code: int, machines: Mapping[str, Any] | None = None, note: str = "") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from toolkit import journal
+from toolkit import journal, snapshot
 from toolkit.enrolment import Enrolment
 from toolkit.result import Observer, Result
 from toolkit.targets import Job, targets_of
@@ -26,6 +26,7 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
     """Do it, and write it down; `confirm` is shown the plan first and may decline."""
     key = job.identities[0] if job.identities else None
     with journal.run(job.folder, "provision", job.commune.slug, selected=job.names, key=key) as run:
+        by_hand = snapshot.written_by_hand(job.folder)
         with _visit(job, observer) as visit:
             if not _agreed(visit, run, confirm):
                 return Result("provision", job.commune.slug, closing="Nothing was touched.")
@@ -35,7 +36,8 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
                 result = visit.interrupted(getattr(stop, "machines", {}))
                 run.finish(result, journal.INTERRUPTED)
                 return result
-        run.finish(result)
+        run.finish(result, given=snapshot.keep(job.folder, by_hand))
+        snapshot.prune(job.folder, [machine.name for machine in job.commune.machines])
         return result
 
 

@@ -19,6 +19,7 @@ class State(StrEnum):
 
     PENDING = "pending"
     CHANGED = "changed"
+    DRIFTED = "drifted"
     UNCHANGED = "unchanged"
     FAILED = "failed"
     UNREACHABLE = "unreachable"

@@ -127,6 +127,7 @@ class Picture:
         now = journal.running(self.job.folder)
         return {
             "last_provision": None if last is None else _told(last),
+            "drift": None if (drift := self._drift()) is None else {"machines": list(drift[0]), "seen": drift[1]},
             "running": None if now is None else _told(now),
             "pending": sorted(self.pending.machines),
             "ending": [{"agent": agent.identifier, "ends": str(agent.last_day)} for agent in ending(self.commune)],
@@ -137,12 +138,23 @@ class Picture:
             "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
         }
 
+    def _drift(self) -> tuple[tuple[str, ...], str] | None:
+        """The machines that had changed by themselves at the last look, and when that was; None: no look since the provision."""
+        look, last = journal.last(self.job.folder, "drift"), journal.last(self.job.folder, "provision")
+        if look is None or look.machines is None or (last is not None and last.began > look.began):
+            return None
+        return tuple(name for name, came in look.machines.items() if came["state"] == State.DRIFTED), look.local
+
     def _closing(self) -> Iterator[str]:
         summary = self._summary()
         if now := journal.running(self.job.folder):
             yield f"At work now: telekit {now.command}, by {now.user} since {now.local}."
         last = journal.last(self.job.folder, "provision")
         yield f"Last provision: {last.local} by {last.user}, {last.outcome}." if last else "Never provisioned."
+        if drift := self._drift():
+            found, when = drift
+            what = f"{', '.join(found)} changed without telekit (telekit drift says what)" if found else "no drift"
+            yield f"Seen {when}: {what}."
         if self.pending.machines:
             yield f"Pending on {counted(len(self.pending.machines), 'machine')}: {self.pending.reason}."
         if soon := ending(self.commune):

@@ -50,7 +50,7 @@ def telekit() -> None:
 
 
 for command in (
-    init, daily.check, trust, daily.plan, daily.provision, verify, daily.status, agent, access, small.password, lab,
+    init, daily.check, trust, daily.plan, daily.provision, verify, daily.drift, daily.status, agent, access, small.password, lab,
     small.completion,
 ):  # fmt: skip
     telekit.add_command(command)
@@ -59,7 +59,7 @@ agent.add_command(kit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 good, 1 a machine is in trouble, 2 usage, 3 changes pending."""
+    """Run the command line and return its exit code: 0 good, 1 a machine is in trouble, 2 usage, 3 changes pending or drift."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = given[: given.index("--")] if "--" in given else given
     report = Report(_name(options), json="--json" in options, debug="--debug" in options)

@@ -1,4 +1,4 @@
-"""The verbs of daily work: check, plan, provision, verify, status."""
+"""The verbs of daily work: check, plan, provision, verify, drift, status."""
 
 from __future__ import annotations
 
@@ -79,6 +79,25 @@ def provision(scope: Scope, *, yes: bool, diff: bool) -> Result:
         return scope.report.confirm("Provision now?")
 
     return do(scope.job(), scope.report, None if yes else confirm)
+
+
+DRIFT_EXAMPLE = "telekit drift --commune lab --json"
+
+
+@click.command(epilog=example(DRIFT_EXAMPLE))
+@click.option("--diff/--no-diff", default=True, show_default=True, help="Show how files changed.")
+@scoped()
+def drift(scope: Scope, *, diff: bool) -> Result:
+    """Show what changed on the machines without telekit.
+
+    Since their last provision, and by whom where their logs know.
+
+    Exits with 3 when something did. Nothing is touched.
+    """
+    from toolkit.drift import drift as compare
+
+    scope.report.diff = diff
+    return compare(scope.job(), scope.report)
 
 
 STATUS_EXAMPLE = "telekit status --commune lab --role laptop"

@@ -8,7 +8,7 @@ from typing import TextIO
 from toolkit.result import TROUBLE, State
 
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-CHANGING = frozenset({State.PENDING, State.CHANGED, State.PINNED})
+CHANGING = frozenset({State.PENDING, State.CHANGED, State.DRIFTED, State.PINNED})
 
 
 def wants_colour(stream: TextIO) -> bool:

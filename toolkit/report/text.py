@@ -52,16 +52,18 @@ def sentence(machine: MachineReport) -> str:
 
 def _machine(machine: MachineReport, width: int, style: Style, *, diff: bool) -> Iterator[str]:
     head = f"{machine.name:<{width}}{machine.role:<{ROLE_WIDTH}} "
-    planned = machine.state is State.PENDING
+    planned, listed = machine.state is State.PENDING, machine.state in (State.PENDING, State.DRIFTED)
     first, *more = ("" if planned else sentence(machine)).split("\n")
     took = f" in {seconds(machine.seconds)}" if machine.seconds is not None and not planned else ""
     yield (head + style.state(first, machine.state) + took).rstrip()
-    yield from (f"  {line}" for line in more)
+    if not listed:
+        yield from (f"  {line}" for line in more)
     yield from (f"  {style.paint('!', 'yellow')} {warning}" for warning in machine.warnings)
-    if planned:
+    if listed:
         wide = max(OPERATION_WIDTH, *(len(short(change.name)) + 2 for change in machine.changes))
         for change in machine.changes:
             yield from _change(change, min(wide, OPERATION_WIDEST), style, diff=diff)
+        yield from (f"  {line}" for line in more)
     yield from (line for check in machine.checks if check.outcome != "passed" for line in _check(check, style))
 
 
