@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
@@ -40,15 +40,30 @@ class Handover:
     agent: str
 
 
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A key that is never accepted again: whose device had it, since when (ISO 8601 in UTC), why."""
+
+    laptop: str
+    key: str
+    at: str
+    reason: str
+    agent: str
+
+
 @dataclass(frozen=True)
 class Ledger:
-    """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine. kits: by laptop."""
+    """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine. kits: by laptop.
+
+    revoked: the keys that are refused for good, oldest first.
+    """
 
     leases: Mapping[str, Lease] = field(default_factory=dict)
     retired: tuple[tuple[str, Lease], ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
     kits: Mapping[str, Handover] = field(default_factory=dict)
+    revoked: tuple[Revocation, ...] = ()
 
     def allocated(self, commune: Commune) -> Ledger:
         """Given the commune as it is now, every laptop has its addresses, and what belongs to no machine any more is retired.
@@ -62,11 +77,12 @@ class Ledger:
         desk = _Desk(commune.network, self.leases, (*self.retired, *left), names)
         leases = {laptop.name: desk.lease(laptop.name) for laptop in commune.laptops}
         kept, certificates = _only(self.keys, machines), _only(self.certificates, machines)
-        return Ledger(leases, desk.still_retired(), kept, certificates, _only(self.kits, names))
+        return Ledger(leases, desk.still_retired(), kept, certificates, _only(self.kits, names), self.revoked)
 
     def enrolled(self, name: str, public: str) -> Ledger:
         """The ledger with the WireGuard public key that a machine made."""
         _check_key(name, public)
+        self._check_not_revoked(name, public)
         twin = next((other for other, key in self.keys.items() if key == public and other != name), None)
         if twin:
             what = f"its WireGuard key is also {twin}'s"
@@ -74,6 +90,25 @@ class Ledger:
                 what, where=name, hint="the disk was cloned: remove /etc/wireguard on one of the two, and provision both"
             )
         return replace(self, keys={**self.keys, name: public})
+
+    def _check_not_revoked(self, name: str, public: str) -> None:
+        found = next((entry for entry in self.revoked if entry.key == public), None)
+        if found:
+            what = f"its WireGuard key was revoked on {found.at[:10]} ({found.laptop}, {found.agent}: {found.reason})"
+            hint = "is the device in good hands again? remove /etc/wireguard/private.key there, and provision: it makes another"
+            raise TelekitError(what, where=name, hint=hint)
+
+    def with_revoked(self, entries: Iterable[Revocation]) -> Ledger:
+        """The ledger in which these keys are refused for good; the devices have neither key nor kit until they get new ones."""
+        known = {entry.key for entry in self.revoked}
+        fresh = tuple(entry for entry in entries if entry.key not in known)
+        gone, devices = known | {entry.key for entry in fresh}, {entry.laptop for entry in fresh}
+        return replace(
+            self,
+            keys={name: key for name, key in self.keys.items() if key not in gone},
+            kits={name: kit for name, kit in self.kits.items() if name not in devices},
+            revoked=(*self.revoked, *fresh),
+        )
 
     def certified(self, name: str, pem: str) -> Ledger:
         """The ledger with the certificate that the commune's authority issued for a desktop."""
@@ -200,6 +235,7 @@ def _document(ledger: Ledger) -> dict[str, object]:
         "keys": dict(ledger.keys),
         "certificates": dict(ledger.certificates),
         "kits": {name: _kit_document(kit) for name, kit in ledger.kits.items()},
+        "revoked": [asdict(entry) for entry in ledger.revoked],
     }
 
 
@@ -226,7 +262,14 @@ def _ledger(document: dict[str, object]) -> Ledger:
     keys = {name: _word(key) for name, key in _mapping(document["keys"]).items()}
     certificates = {name: _word(pem) for name, pem in _mapping(document["certificates"]).items()}
     kits = {name: _kit(item) for name, item in _mapping(document.get("kits", {})).items()}
-    return Ledger(leases, retired, keys, certificates, kits)
+    return Ledger(leases, retired, keys, certificates, kits, _revoked(document.get("revoked", [])))
+
+
+def _revoked(items: object) -> tuple[Revocation, ...]:
+    if not isinstance(items, list):
+        raise TypeError("revoked")
+    names = [item.name for item in fields(Revocation)]
+    return tuple(Revocation(**{name: _word(_mapping(item)[name]) for name in names}) for item in items)
 
 
 def _kit(item: object) -> Handover:

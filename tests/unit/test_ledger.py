@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from toolkit import ledger
 from toolkit.errors import TelekitError, UsageError
-from toolkit.ledger import Handover, Lease, Ledger
+from toolkit.ledger import Handover, Lease, Ledger, Revocation
 from toolkit.model import Commune, Desktop, Endpoint, Gateway, Laptop, LocalNetwork, SshAddress, System
 
 
@@ -201,6 +201,29 @@ def test_a_kit_stays_on_record_until_its_laptop_leaves(tmp_path: Path) -> None:
 def test_a_ledger_from_before_there_were_kits_is_read(tmp_path: Path) -> None:
     (tmp_path / "ledger.json").write_text(json.dumps(GOOD))
     assert ledger.read(tmp_path) == Ledger()
+
+
+def stolen(laptop: str, number: int) -> Revocation:
+    return Revocation(laptop, key(number), "2026-11-25T07:12:00+00:00", "stolen", "m.durand")
+
+
+def test_a_revoked_key_opens_nothing_and_is_never_accepted_again_from_any_machine(tmp_path: Path) -> None:
+    commune = town(["a", "b"])
+    book = Ledger().allocated(commune).enrolled("a", key(1)).enrolled("b", key(2))
+    book = book.handed_over("a", Handover(date(2026, 11, 1), date(2026, 11, 8), "m.durand")).with_revoked([stolen("a", 1)])
+    assert (dict(book.keys), dict(book.kits)) == ({"b": key(2)}, {})
+    assert {laptop.name: laptop.public_key for laptop in book.complete(commune).laptops} == {"a": None, "b": key(2)}
+    ledger.write(tmp_path, book)
+    for later in (book, book.allocated(town(["c"])), ledger.read(tmp_path)):
+        for name in ("a", "b", "c", "gw"):
+            with pytest.raises(TelekitError, match=r"revoked on 2026-11-25 \(a, m\.durand: stolen\)"):
+                later.enrolled(name, key(1))
+    assert book.enrolled("a", key(3)).keys["a"] == key(3)
+
+
+def test_a_key_is_revoked_once_and_the_devices_next_key_stays() -> None:
+    book = Ledger().enrolled("a", key(1)).with_revoked([stolen("a", 1)]).enrolled("a", key(2))
+    assert book.with_revoked([stolen("a", 1)]) == book
 
 
 def test_a_ledger_that_says_the_same_is_not_written_again(tmp_path: Path) -> None:
