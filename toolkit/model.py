@@ -288,6 +288,23 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
+class Derogation:
+    """A check that may fail until a day (included), because somebody answers for it. machine: None: every machine.
+
+    check: its stable name; without the part after the colon, each of its cases.
+    """
+
+    check: str
+    accepted_by: str
+    reason: str
+    until: date
+    machine: str | None = None
+
+    def covers(self, check: str, machine: str) -> bool:
+        return self.check in (check, check.partition(":")[0]) and self.machine in (None, machine)
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """An application that an agent may reach; extra: why, when it is not the profile."""
 
@@ -372,6 +389,7 @@ class Commune:
     profiles: tuple[Profile, ...] = ()
     agents: tuple[Agent, ...] = ()
     extras: tuple[Extra, ...] = ()
+    derogations: tuple[Derogation, ...] = ()
     operators: tuple[Operator, ...] = ()
     policy: Policy = field(default_factory=Policy)
     antivirus: Antivirus = field(default_factory=Antivirus)

@@ -55,12 +55,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of `verify`; outcome: passed, failed, not checked."""
+    """One check of `verify`; outcome: passed, failed, not checked, derogation. check: its stable name."""
 
     name: str
     outcome: str
     detail: str = ""
     seconds: float = 0.0
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)

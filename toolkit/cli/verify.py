@@ -111,8 +111,11 @@ def _follow(scope: Scope, done: CheckDone) -> None:
 
 
 def _result(job: Job, found: VerifyResult, written: list[Path]) -> Result:
+    from toolkit.verify.derogation import told
+
     reports = tuple(_report(machine, found) for machine in job.machines)
     counts = f"{len(found.passed)} passed, {len(found.failed)} failed, {len(found.not_checked)} not checked"
+    counts += f", {counted(len(found.derogations), 'derogation')}" if found.derogations else ""
     lines = [f"{counted(len(found.results), 'check')}: {counts}."]
     if written:
         lines.append(f"Written: {', '.join(map(str, written))}.")
@@ -120,14 +123,16 @@ def _result(job: Job, found: VerifyResult, written: list[Path]) -> Result:
         lines.append(f"Pictures: {', '.join(map(str, found.screenshots))}.")
     summary = {
         "passed": len(found.passed), "failed": len(found.failed), "not_checked": len(found.not_checked),
+        "derogations": len(found.derogations),
         "seconds": round(found.seconds, 3), "screenshots": [str(file) for file in found.screenshots],
     }  # fmt: skip
-    return Result("verify", job.commune.slug, reports, summary, closing="\n".join(lines), exit_code=found.exit_code)
+    problems = tuple(told(job.commune, found.results, everything=len(job.machines) == len(job.commune.machines)))
+    return Result("verify", job.commune.slug, reports, summary, problems, "\n".join(lines), exit_code=found.exit_code)
 
 
 def _report(machine: Machine, found: VerifyResult) -> MachineReport:
     mine = [r for r in found.results if r.machine == machine.name]
-    checks = tuple(Check(r.title, r.outcome, _seen(r), r.seconds) for r in mine)
+    checks = tuple(Check(r.title, r.outcome, _seen(r), r.seconds, r.check) for r in mine)
     outcomes = {r.outcome for r in mine}
     report = MachineReport(machine.name, str(machine.role), State.PASSED, checks=checks, seconds=sum(r.seconds for r in mine))
     if machine.name in found.unreachable:
@@ -136,7 +141,8 @@ def _report(machine: Machine, found: VerifyResult) -> MachineReport:
         return replace(report, state=State.FAILED, reason=_of(mine, "failed"))
     if "passed" not in outcomes:
         return replace(report, state=State.UNCHECKED)
-    return replace(report, reason=_of(mine, "passed"))
+    accepted = sum(r.outcome == "derogation" for r in mine)
+    return replace(report, reason=_of(mine, "passed") + (f", {counted(accepted, 'derogation')}" if accepted else ""))
 
 
 def _seen(check: CheckResult) -> str:

@@ -11,14 +11,15 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from toolkit.errors import InventoryError, Problem, UsageError
-from toolkit.inventory import agents, operators, text, toml
+from toolkit.inventory import agents, derogations, operators, text, toml
 from toolkit.inventory.consistency import Checks
+from toolkit.inventory.derogations import DerogationChecks
 from toolkit.inventory.networks import NetworkChecks
 from toolkit.inventory.problems import Problems, guess, listed
 from toolkit.inventory.reader import Draft, Reader
-from toolkit.model import Agent, Commune, Gateway, LocalNetwork, Operator
+from toolkit.model import Agent, Commune, Derogation, Gateway, LocalNetwork, Operator
 
-TOML, CSV, KEYS = "commune.toml", "agents.csv", "operators.keys"
+TOML, CSV, KEYS, DEROGATIONS = "commune.toml", "agents.csv", "operators.keys", "derogations.toml"
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Loaded:
 
 
 def load(folder: Path, *, today: date | None = None, instead: Mapping[str, bytes] = MappingProxyType({})) -> Loaded:
-    """Given a commune's folder, read commune.toml, agents.csv and operators.keys; InventoryError holds all that is wrong.
+    """Given a commune's folder, read its four files; InventoryError holds all that is wrong.
 
     instead: by file name, contents that are tried before they are written.
     """
-    found = {name: Problems(str(folder / name)) for name in (TOML, CSV, KEYS)}
+    found = {name: Problems(str(folder / name)) for name in (TOML, CSV, KEYS, DEROGATIONS)}
     document = _document(folder, found[TOML], instead.get(TOML))
     rows = _rows(folder, found[CSV], instead.get(CSV))
     keys = _operators(folder, found[KEYS])
@@ -45,10 +46,12 @@ def load(folder: Path, *, today: date | None = None, instead: Mapping[str, bytes
     if document:
         Checks(draft, rows, document, found[TOML], found[CSV], today).run()
         NetworkChecks(draft, document, found[TOML], folder).run()
-    problems = tuple(problem for name in (TOML, CSV, KEYS) for problem in found[name].in_order())
+    accepted = _derogations(folder, draft, found[DEROGATIONS], today)
+    problems = tuple(problem for part in found.values() for problem in part.in_order())
     if any(not problem.warning for problem in problems):
         raise InventoryError(problems)
-    return Loaded(_commune(folder, draft, tuple(row.agent for row in rows), keys, today), problems)
+    commune = _commune(folder, draft, tuple(row.agent for row in rows), keys, today)
+    return Loaded(replace(commune, derogations=accepted), problems)
 
 
 def _today(timezone: str) -> date:
@@ -75,6 +78,19 @@ def _operators(folder: Path, problems: Problems) -> tuple[Operator, ...]:
         return ()
     content = text.read(folder / KEYS, problems, hint="one public key of an administrator a line; without any, remove the file")
     return tuple(operators.parse(content, problems)) if content is not None else ()
+
+
+def _derogations(folder: Path, draft: Draft, problems: Problems, today: date) -> tuple[Derogation, ...]:
+    if not (folder / DEROGATIONS).exists():
+        return ()
+    content = text.read(folder / DEROGATIONS, problems, hint="a [[derogation]] for each; without any, remove the file")
+    document = toml.parse(content, problems) if content is not None else None
+    if document is None:
+        return ()
+    found = derogations.parse(document, problems)
+    if draft.declared:  # commune.toml could be read: what is there is known
+        DerogationChecks(found, draft, document, problems, today).run()
+    return tuple(placed.item for placed in found)
 
 
 def _commune(folder: Path, draft: Draft, people: tuple[Agent, ...], keys: tuple[Operator, ...], today: date) -> Commune:

@@ -44,6 +44,12 @@ FRENCH = {
     "systeme": "system",
     "hote": "host",
     "motif": "reason",
+    "raison": "reason",
+    "controle": "check",
+    "jusqu_au": "until",
+    "echeance": "until",
+    "accepte_par": "accepted_by",
+    "accord": "accepted_by",
     "annuaire": "directory",
 }
 LIKELY = FRENCH | {f"{name}s": name for name in SECTIONS} | {f"{word}s": name for word, name in FRENCH.items()}
@@ -110,6 +116,11 @@ class Reader:
         draft.extras = self._placed(self._array("extra", draft), Extra)
         return draft
 
+    def alone(self, name: str, section: Section, build: Callable[..., T]) -> list[Placed[T]]:
+        """The parts of a file that holds nothing but sections [[name]]."""
+        self._refuse_unknown(self.document.values, (name,), ())
+        return self._placed(self._sections(name, section, set()), build)
+
     def _tables(self, draft: Draft) -> None:
         read = {name: self._table(name) for name in TABLES}
         draft.commune = read["commune"].values if read["commune"].whole else {}
@@ -139,7 +150,9 @@ class Reader:
         return f"{name}s" in self.document.values
 
     def _array(self, name: str, draft: Draft) -> Iterator[Entry]:
-        declared = draft.declared.setdefault(name, set())
+        return self._sections(name, ARRAYS[name], draft.declared.setdefault(name, set()))
+
+    def _sections(self, name: str, section: Section, declared: set[str]) -> Iterator[Entry]:
         raw = self.document.values.get(name, [])
         if not isinstance(raw, list):
             hint = f"each {name} has a section of its own with double brackets"
@@ -148,7 +161,7 @@ class Reader:
         for position, item in enumerate(raw):
             path: Path = (name, position)
             if isinstance(item, dict):
-                entry = self._entry(item, ARRAYS[name], path)
+                entry = self._entry(item, section, path)
                 declared.update(name for name in (entry.values.get("name"), item.get("name")) if isinstance(name, str))
                 yield entry
             else:

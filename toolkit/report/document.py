@@ -49,6 +49,7 @@ def _change(change: Change) -> dict[str, object]:
 
 def _check(check: Check) -> dict[str, object]:
     return {
+        "check": check.check,
         "name": check.name,
         "outcome": check.outcome,
         "detail": check.detail or None,

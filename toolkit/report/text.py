@@ -84,7 +84,7 @@ def _change(change: Change, width: int, style: Style, *, diff: bool) -> Iterator
 
 
 def _check(check: Check, style: Style) -> Iterator[str]:
-    state = State.FAILED if check.outcome == "failed" else State.UNCHECKED
+    state = {"failed": State.FAILED, "derogation": State.PENDING}.get(check.outcome, State.UNCHECKED)
     yield f"  {style.state(check.outcome, state)}  {check.name}"
     yield from (f"      {line}" for line in check.detail.splitlines())
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.engine.events import Event
-from toolkit.verify.result import FAILED, NOT_CHECKED, PASSED, CheckResult, VerifyResult
+from toolkit.verify.result import DEROGATION, FAILED, NOT_CHECKED, PASSED, CheckResult, VerifyResult
 
 if TYPE_CHECKING:
     from toolkit.checks.subject import Connections, Outside
     from toolkit.model import Commune, Secret
 
-__all__ = ["FAILED", "NOT_CHECKED", "PASSED", "CheckDone", "CheckResult", "VerifyResult", "run"]
+__all__ = ["DEROGATION", "FAILED", "NOT_CHECKED", "PASSED", "CheckDone", "CheckResult", "VerifyResult", "run"]
 
 
 @dataclass(frozen=True, slots=True)

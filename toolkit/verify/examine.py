@@ -22,6 +22,7 @@ from toolkit.checks.subject import Evidence, Subject
 from toolkit.errors import TelekitError
 from toolkit.model import Role
 from toolkit.roles import ROLES
+from toolkit.verify.derogation import judged
 from toolkit.verify.result import FAILED, NOT_CHECKED, PASSED, CheckResult
 
 CHECKS = Path(toolkit.checks.__file__).parent
@@ -96,7 +97,7 @@ def _run(item: pytest.Function) -> CheckResult:
     about: About = item.function.about
     started = time.monotonic()
     outcome, seen = _outcome(item, subject, about)
-    return _result(item, subject, case, about, outcome, seen, time.monotonic() - started)
+    return judged(_result(item, subject, case, about, outcome, seen, time.monotonic() - started), subject.commune)
 
 
 def _outcome(item: pytest.Function, subject: Subject, about: About) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from toolkit.model import Commune
-from toolkit.verify.result import FAILED, NOT_CHECKED, CheckResult, VerifyResult
+from toolkit.verify.result import DEROGATION, FAILED, NOT_CHECKED, CheckResult, VerifyResult
 
 # What XML 1.0 cannot carry, even escaped.
 UNSPEAKABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -31,7 +31,7 @@ def _counts(results: Sequence[CheckResult], seconds: float) -> dict[str, str]:
         "tests": str(len(results)),
         "failures": str(sum(r.outcome == FAILED for r in results)),
         "errors": "0",
-        "skipped": str(sum(r.outcome == NOT_CHECKED for r in results)),
+        "skipped": str(sum(r.outcome in (NOT_CHECKED, DEROGATION) for r in results)),
         "time": f"{seconds:.3f}",
     }
 
@@ -43,7 +43,7 @@ def _case(suite: Xml.Element, result: CheckResult) -> None:
     detail = UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", f"{result.title}: {result.detail}")
     if result.outcome == FAILED:
         Xml.SubElement(case, "failure", message=detail.splitlines()[0][:200], type="failed").text = detail
-    elif result.outcome == NOT_CHECKED:
-        Xml.SubElement(case, "skipped", message=detail)
+    elif result.outcome in (NOT_CHECKED, DEROGATION):
+        Xml.SubElement(case, "skipped", message=f"derogation: {detail}" if result.outcome == DEROGATION else detail)
     else:
         Xml.SubElement(case, "system-out").text = detail

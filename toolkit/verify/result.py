@@ -10,14 +10,16 @@ from pathlib import Path
 PASSED = "passed"
 FAILED = "failed"
 NOT_CHECKED = "not checked"
+DEROGATION = "derogation"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check on one machine.
 
-    outcome: passed, failed or not checked. detail: what was seen; for a failure also what was expected and how to mend it;
-    for a check that could not be made, why. titre: the title in French. The rest are the parts of `detail`.
+    check: its stable name. outcome: passed, failed, not checked, or derogation: a failure that somebody answers for.
+    detail: what was seen; for a failure also what was expected and how to mend it; for a check that could not be made, why.
+    titre: the title in French. The rest are the parts of `detail`.
     """
 
     machine: str
@@ -59,6 +61,10 @@ class VerifyResult:
     @property
     def not_checked(self) -> tuple[CheckResult, ...]:
         return self._with(NOT_CHECKED)
+
+    @property
+    def derogations(self) -> tuple[CheckResult, ...]:
+        return self._with(DEROGATION)
 
     @property
     def ok(self) -> bool:
