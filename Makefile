@@ -6,13 +6,14 @@ LAB_RELEASE ?= trixie
 # Debian packages that only tests need: a directory server, of which they start their own.
 TEST_PACKAGES := slapd
 
-.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages demo lab-packages lock clean bench
+.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages lab-tests lab-engine-tests test-sabotage demo lab-packages lock clean bench
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
 	@echo "make demo      install, build the lab town, provision it, verify it (root)"
 	@echo "make check     types, lint, import contract and the tests that need no machine"
 	@echo "make test      everything: check, and the lab on Debian 13 and 12 (root)"
+	@echo "make test-sabotage  break the lab town on purpose: do the checks notice? (root)"
 	@echo "make bench     measure beside other tools, on a quiet computer (root)"
 
 install: .venv/.installed
@@ -64,9 +65,21 @@ process-tests:
 unit-tests:
 	$(BIN)/pytest -q -n auto tests/unit tests/golden --ignore tests/unit/engine
 
+# Two halves of the lab's tests side by side: a lab mostly waits.
 test: lab-packages test-packages check
-	$(BIN)/pytest tests/lab/test_engine*.py
-	$(BIN)/pytest tests/lab --ignore-glob '*/test_engine*.py'
+	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target lab-tests lab-engine-tests
+
+LAB_TEST := $(BIN)/pytest --durations=15 -m 'not sabotage'
+
+lab-tests:
+	$(LAB_TEST) tests/lab --ignore-glob '*/test_engine*.py'
+
+lab-engine-tests:
+	$(LAB_TEST) tests/lab/test_engine*.py
+
+# Breaks the town in every way that a check is there for: half an hour.
+test-sabotage: lab-packages
+	$(BIN)/pytest tests/lab/test_sabotage.py
 
 demo: install lab-packages
 	@$(BIN)/python -m toolkit.demo --release $(LAB_RELEASE)

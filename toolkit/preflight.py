@@ -38,8 +38,14 @@ echo "source=$source"
 if [ -n "$source" ]; then
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"' EXIT
-  said=$(LC_ALL=C /usr/lib/apt/apt-helper -o Acquire::Retries=1 -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10 \
-    -o APT::Sandbox::User=root download-file "$source" "$scratch/InRelease" 2>&1)
+  for try in 1 2; do
+    begun=$(date +%s)
+    said=$(LC_ALL=C /usr/lib/apt/apt-helper -o Acquire::Retries=0 -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10 \
+      -o APT::Sandbox::User=root download-file "$source" "$scratch/InRelease" 2>&1)
+    # A mirror that hung up gets a second chance; one that is silent has had its time.
+    if [ -s "$scratch/InRelease" ] || [ $(($(date +%s) - begun)) -gt 3 ]; then break; fi
+    sleep 1
+  done
   if [ -s "$scratch/InRelease" ]; then echo mirror=yes; else
     echo mirror=no; echo "mirror_error=$(printf '%s' "$said" | sed -n 's/^E: //p' | head -n 1)"; fi
 else

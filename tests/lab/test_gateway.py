@@ -143,7 +143,10 @@ def test_what_somebody_changed_by_hand_is_put_right(provisioned):
         assert changes(provisioned), command
         assert shell(provisioned, "gw-mairie", measure) == before, command
         assert changes(provisioned) == [], command
-    assert reach(provisioned, "portable-041", FINANCES, 443) == "open"
+    # The gateway forgot the tunnel: WireGuard on the laptop notices after some 15 s without an answer.
+    deadline = time.monotonic() + 40
+    while reach(provisioned, "portable-041", FINANCES, 443) != "open":
+        assert time.monotonic() < deadline
 
 
 def test_laptops_do_not_reach_each_other_nor_the_gateways_ssh(provisioned):
