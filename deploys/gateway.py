@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from io import StringIO
 
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
 from pyinfra.operations import files
 
-from deploys import access, kernel, packages, service, wireguard
+from deploys import access, kernel, packages, preshared, service, wireguard
 from deploys.baseline import baseline
 from deploys.firewall import firewall
 from deploys.gateway_rules import NOT_INTERNET, ruleset
 from deploys.sshd import SshPorts
 from deploys.template import render
 from deploys.tunnel_record import tunnel_record
-from toolkit.model import Commune, Gateway
+from toolkit.model import Commune, Gateway, Secret
 
 INTERFACE = "wg0"
 WG0 = f"/etc/wireguard/{INTERFACE}.conf"
@@ -38,6 +39,8 @@ def gateway() -> None:
     baseline()
     packages.install(name="Install the gateway's packages", packages=packages_needed())
 
+    keys = preshared.shared_keys(commune, host.data.get("preshared") or {})
+    preshared.write_peers(keys)
     # The firewall first: nothing is forwarded before the rules that limit it are there.
     ssh_ports = host.get_fact(SshPorts)
     access.write_schedule(commune)
@@ -45,8 +48,13 @@ def gateway() -> None:
     kernel.settings(name="Forward between tunnel and town hall", file="61-telekit-gateway.conf", values=forwarding(commune))
 
     files.put(name=f"Write {INTERFACE}.conf", src=StringIO(tunnel_configuration(me, commune)), dest=WG0, mode="600")
-    wanted, varying = tunnel_interface(me, commune), f"{access.PROGRAM} peers"
-    wireguard.run_interface(name=f"Run {INTERFACE}", interface=INTERFACE, wanted=wanted, further=varying)
+    wireguard.run_interface(
+        name=f"Run {INTERFACE}",
+        interface=INTERFACE,
+        wanted=tunnel_interface(me, commune, keys),
+        shared=preshared.ALL,
+        program=preshared.PEERS,
+    )
     tunnel_record(INTERFACE, commune)
 
     # On a machine with resolvconf, the package would make this resolver the gateway's own, on an address that it does not use.
@@ -84,19 +92,19 @@ def _addresses(commune: Commune) -> list[str]:
 
 
 def tunnel_configuration(me: Gateway, commune: Commune) -> str:
-    """wg0.conf, without the private key."""
+    """wg0.conf, without any secret."""
     return render(
         "wireguard/gateway.conf.j2",
         addresses=_addresses(commune),
         port=me.endpoint.port,
         mtu=commune.network.mtu,
-        private_key=wireguard.PRIVATE_KEY,
+        peers_program=preshared.PEERS,
         peers=access.lasting_peers(commune),
     )
 
 
-def tunnel_interface(me: Gateway, commune: Commune) -> wireguard.Interface:
-    """wg0 as it must run."""
+def tunnel_interface(me: Gateway, commune: Commune, keys: Secret) -> wireguard.Interface:
+    """wg0 as it must run, with the file of preshared keys that it follows."""
     carries6 = commune.network.tunnel6 is not None
     lasting = access.lasting_peers(commune)
     return wireguard.Interface(
@@ -112,6 +120,7 @@ def tunnel_interface(me: Gateway, commune: Commune) -> wireguard.Interface:
             if laptop.public_key
         },
         varying=frozenset(m.public_key for m in access.devices(commune) if m.public_key and m not in lasting),
+        shared=sha256(keys.reveal().encode()).hexdigest(),
     )
 
 

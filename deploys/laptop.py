@@ -51,6 +51,6 @@ def laptop() -> None:
     program_accounts(name="Have the accounts that the firewall names")
     portal(agent, commune)
     resolver(commune)
-    tunnel(me, commune)
+    tunnel(me, commune, host.data.get("preshared"))
     ssh_ports = host.get_fact(SshPorts)
     firewall(rules(me, commune, ssh_ports))

@@ -10,13 +10,14 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploys import preshared
 from deploys.reread import reread
 from deploys.resolver import NETWORK, SCRIPT, resolvers
 from deploys.service import run
 from deploys.template import render
 from deploys.text import text_file
 from deploys.wireguard import PRIVATE_KEY
-from toolkit.model import Commune, Laptop, Mode, Network
+from toolkit.model import Commune, Laptop, Mode, Network, Secret
 
 # wg-quick's own choice of mark and routing table, made firm so that rules can name it.
 MARK = "0xca6c"
@@ -91,7 +92,7 @@ def allowed(commune: Commune) -> list[str]:
 
 
 def configuration(me: Laptop, commune: Commune) -> str:
-    """wg0.conf, without the private key."""
+    """wg0.conf, without any secret."""
     network = commune.network
     return render(
         "wireguard/laptop.conf.j2",
@@ -101,6 +102,7 @@ def configuration(me: Laptop, commune: Commune) -> str:
         link_group=TABLE,
         full=network.mode is Mode.FULL,
         private_key=PRIVATE_KEY,
+        preshared_key=preshared.OWN,
         rules=(found := routing_rules(commune)),
         families=sorted({rule.family for rule in found}),
         resolvers=resolvers(commune),
@@ -148,8 +150,8 @@ def _ip(address: str) -> str:
     return "ip6" if ":" in address else "ip"
 
 
-def tunnel(me: Laptop, commune: Commune) -> None:
-    """Have the tunnel up, now and at boot, and the gateway found wherever the laptop is."""
+def tunnel(me: Laptop, commune: Commune, key: Secret | None) -> None:
+    """Have the tunnel up, now and at boot, and the gateway found wherever the laptop is. key: what it shares with the gateway."""
     text = configuration(me, commune)
     units = {
         f"{UNITS}/telekit-network-servers.service": render("endpoint/telekit-network-servers.service.j2", script=SCRIPT),
@@ -170,4 +172,7 @@ def tunnel(me: Laptop, commune: Commune) -> None:
         command="nmcli general reload",
     )
     run(name="Run the search for the gateway", unit="telekit-endpoint.timer", files=units)
+    preshared.write_own(key)
     run(name="Run wg0", unit="wg-quick@wg0.service", files={WG0: text})
+    gateway = commune.gateway.public_key or ""
+    preshared.keys_in_force(name="Use the laptop's own keys", interface="wg0", gateway=gateway, key=key)

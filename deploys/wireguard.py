@@ -28,14 +28,6 @@ mkdir -p /etc/telekit
 wg pubkey < {PRIVATE_KEY} > {ENROLMENT}.new
 mv -f {ENROLMENT}.new {ENROLMENT}
 """
-# A configuration without PrivateKey would erase the interface's key.
-SYNCHRONIZE = f"""\
-set -eu
-rest=$(wg-quick strip "$interface")
-further=$($further)
-head='[Interface]\\nPrivateKey = '
-{{ printf "$head"; cat {PRIVATE_KEY}; printf "%s\\n" "$rest" "$further"; }} | wg syncconf "$interface" /dev/stdin
-"""
 
 
 class KernelHasWireGuard(FactBase[bool]):
@@ -73,6 +65,7 @@ class Interface:
     """A WireGuard interface: what is wanted, or what runs. `peers`: public key → allowed addresses.
 
     varying: keys of further peers, which a program adds and takes out.
+    shared: the SHA-256 of the file of preshared keys; empty: what runs does not follow it.
     """
 
     addresses: frozenset[str] = frozenset()
@@ -80,6 +73,7 @@ class Interface:
     port: int = 0
     peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     varying: frozenset[str] = frozenset()
+    shared: str = ""
 
 
 @dataclass(slots=True)
@@ -93,10 +87,18 @@ class Running:
     interface: Interface = field(default_factory=Interface)
 
 
+# Ends with 1 when a peer's preshared key is not that of the file.
+_DIFFER = (
+    'BEGIN { while ((getline line < keys) > 0) { split(line, word, " "); shared[word[1]] = word[2] } }'
+    ' $2 != (($1 in shared) ? shared[$1] : "(none)") { differs = 1 } END { exit differs }'
+)
+
+
 class RunningInterface(FactBase[Running]):
     """A WireGuard interface as it runs, without any of its secrets."""
 
-    def command(self, interface: str) -> str:
+    def command(self, interface: str, shared: str) -> str:
+        """shared: the file of preshared keys; they are compared on the machine, and nothing of them is said."""
         unit = f"wg-quick@{interface}.service"
         show = f"wg show {interface}"
         return (
@@ -105,7 +107,9 @@ class RunningInterface(FactBase[Running]):
             f' echo "Port=$({show} listen-port)"; echo "Key=$({show} public-key)";'
             f' echo "Own=$(wg pubkey < {PRIVATE_KEY})";'
             f" ip -o addr show dev {interface} scope global | sed 's/.* inet6* \\([^ ]*\\) .*/Address=\\1/';"
-            f" {show} allowed-ips | sed 's/^/Peer=/'; fi"
+            f" {show} allowed-ips | sed 's/^/Peer=/';"
+            f" if {show} preshared-keys | awk -v keys={shared} '{_DIFFER}'; then"
+            f' echo "Shared=$(sha256sum < {shared} | cut -c -64)"; fi; fi'
         )
 
     def process(self, output: list[str]) -> Running:
@@ -125,18 +129,19 @@ class RunningInterface(FactBase[Running]):
                 mtu=int(first.get("MTU", 0)),
                 port=int(first.get("Port") or 0),
                 peers={key: frozenset(addresses.split()) for key, addresses in peers.items()},
+                shared=first.get("Shared", ""),
             ),
         )
 
 
 @operation()
-def run_interface(interface: str, wanted: Interface, further: str = ":") -> Generator[str, None, None]:
+def run_interface(interface: str, wanted: Interface, shared: str, program: str) -> Generator[str, None, None]:
     """Have `interface` up as its configuration file says; peers come and go without the others' noticing.
 
     The comparison is with what runs, not with the file: also right after a run of telekit that was killed half-way.
-    further: a command that prints the varying peers of the moment.
+    shared: the file of preshared keys. program: gives the interface its peers, those of the file and those of the moment.
     """
-    found = host.get_fact(RunningInterface, interface=interface)
+    found = host.get_fact(RunningInterface, interface=interface, shared=shared)
     unit = shlex.quote(f"wg-quick@{interface}.service")
     if found.enabled != "enabled":
         yield f"systemctl enable --quiet {unit}"
@@ -144,9 +149,10 @@ def run_interface(interface: str, wanted: Interface, further: str = ":") -> Gene
         yield f"systemctl restart {unit}"
         return
     yield from _readdress(interface, found.interface, wanted)
-    lasting = {key: addresses for key, addresses in found.interface.peers.items() if key not in wanted.varying}
-    if not found.own_key or (found.interface.port, lasting) != (wanted.port, wanted.peers):
-        yield f"interface={interface} further={shlex.quote(further)}\n{SYNCHRONIZE}"
+    now = found.interface
+    lasting = {key: addresses for key, addresses in now.peers.items() if key not in wanted.varying}
+    if not found.own_key or (now.port, lasting, now.shared) != (wanted.port, wanted.peers, wanted.shared):
+        yield f"{program} {shlex.quote(interface)}"
 
 
 def _readdress(interface: str, now: Interface, wanted: Interface) -> Generator[str, None, None]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from toolkit import ledger
 from toolkit.errors import TelekitError
-from toolkit.model import Desktop, Machine, Secret
+from toolkit.model import Desktop, Gateway, Laptop, Machine, Secret
+from toolkit.secrets import new_preshared_key, preshared_name
 from toolkit.targets import Job, data_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,16 @@ class Enrolment:
 
     def data(self) -> dict[str, dict[str, object]]:
         """Machine name → its recipe's host.data, as things stand."""
-        return {m.name: data_of(m, self.job.commune, self._passwords(m)) for m in self.job.machines}
+        shared = self._preshared()
+        return {m.name: data_of(m, self.job.commune, self._passwords(m), shared) for m in self.job.machines}
+
+    def _preshared(self) -> dict[str, Secret]:
+        """Laptop → the key that it shares with the gateway, where the two have one."""
+        if not any(isinstance(machine, Gateway | Laptop) for machine in self.job.machines):
+            return {}
+        enrolled = [laptop for laptop in self.job.commune.laptops if laptop.public_key]
+        found = {laptop.name: self._vault.get(preshared_name(laptop.name)) for laptop in enrolled}
+        return {name: key for name, key in found.items() if key is not None}
 
     def _passwords(self, machine: Machine) -> Mapping[str, Secret]:
         from toolkit.secrets import initial_password
@@ -113,7 +123,10 @@ class Enrolment:
         if isinstance(machine, Desktop):
             self._certify(machine, public, authority)
             return
+        fresh = self.ledger.keys.get(machine.name) != public
         self.ledger = self.ledger.enrolled(machine.name, public)
+        if fresh and isinstance(machine, Laptop):
+            self._vault.put(preshared_name(machine.name), new_preshared_key())
 
     def _certify(self, desktop: Desktop, csr: str, ca: str) -> None:
         from toolkit import authority

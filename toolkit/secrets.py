@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import resource
 import secrets as randomness
@@ -224,6 +225,16 @@ def identities_for(folder: Path, explicit: Path | None) -> tuple[Path, ...]:
     home = Path.home()
     usual = (home / ".ssh/id_ed25519", home / ".ssh/id_rsa", home / AGE_IDENTITY)
     return tuple(file for file in usual if file.is_file())
+
+
+def preshared_name(laptop: str) -> str:
+    """The vault's name for the key that a laptop shares with the gateway."""
+    return f"preshared/{laptop}"
+
+
+def new_preshared_key() -> Secret:
+    """256 bits, as WireGuard writes them."""
+    return Secret(base64.b64encode(randomness.token_bytes(32)).decode())
 
 
 def initial_password(vault: Vault, agent: Agent) -> Secret:

@@ -76,11 +76,20 @@ def ssh_of(machine: Machine) -> SshAddress | None:
     return SshAddress(str(address)) if address is not None else None
 
 
-def data_of(machine: Machine, commune: Commune, passwords: Mapping[str, Secret] | None = None) -> dict[str, object]:
-    """What the machine's recipe receives as host.data."""
+def data_of(
+    machine: Machine,
+    commune: Commune,
+    passwords: Mapping[str, Secret] | None = None,
+    preshared: Mapping[str, Secret] | None = None,
+) -> dict[str, object]:
+    """What the machine's recipe receives as host.data: of preshared keys a laptop its own, a gateway all of them."""
     data: dict[str, object] = {"machine": machine, "commune": commune}
     if machine.role is not Role.GATEWAY:
         data["passwords"] = dict(passwords or {})
+    if machine.role is Role.GATEWAY:
+        data["preshared"] = dict(preshared or {})
+    elif machine.role is Role.LAPTOP:
+        data["preshared"] = (preshared or {}).get(machine.name)
     return data
 
 

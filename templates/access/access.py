@@ -25,9 +25,12 @@ from zoneinfo import ZoneInfo
 from names import OVERLAP_SECONDS, Name, Rules, follow_all, is_address, say
 
 Element = tuple[str, ...]
-# Public key → what wg0 lets through it; None: the peer is taken out.
-PeerChanges = dict[str, frozenset[str] | None]
+# What wg0 lets through a peer, and its preshared key.
+Peer = tuple[frozenset[str], str]
+# By public key; None: the peer is taken out.
+PeerChanges = dict[str, Peer | None]
 FAMILIES = (4, 6)
+NO_KEY = "A" * 43 + "="
 
 
 @dataclass(frozen=True)
@@ -136,43 +139,72 @@ def _element(item: str | dict[str, list[str | int]]) -> Element:
     return (source, destination, {"6": "tcp", "17": "udp"}.get(protocol, protocol), port)
 
 
-def running_peers() -> dict[str, frozenset[str]] | None:
-    """Public key → allowed addresses; None: wg0 is not up."""
-    done = subprocess.run(["wg", "show", "wg0", "allowed-ips"], capture_output=True, text=True, check=False, timeout=30)
+def asked(what: str) -> dict[str, str] | None:
+    """What WireGuard says of each peer, by public key; None: wg0 is not up."""
+    done = subprocess.run(["wg", "show", "wg0", what], capture_output=True, text=True, check=False, timeout=30)
     if done.returncode != 0:
         return None
-    lines = [line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line]
-    return {key: frozenset(addresses.split()) for key, addresses in lines}
+    return dict(line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
 
 
-def differences(want: Wanted) -> tuple[PeerChanges, str]:
+def running_peers() -> dict[str, Peer] | None:
+    """The peers by public key; None: wg0 is not up."""
+    addresses, keys = asked("allowed-ips"), asked("preshared-keys")
+    if addresses is None or keys is None:
+        return None
+    # A peer without addresses, or without a preshared key, is shown with this word.
+    said = {key: frozenset(found.split()) - {"(none)"} for key, found in addresses.items()}
+    return {key: (found, keys.get(key, "").replace("(none)", NO_KEY)) for key, found in said.items()}
+
+
+def preshared_keys(file: Path) -> dict[str, str]:
+    """By public key, from lines "public key, space, preshared key"."""
+    try:
+        lines = file.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
+
+
+def peer_section(key: str, addresses: frozenset[str], preshared: str = "") -> str:
+    """A peer as WireGuard's configuration has it."""
+    lines = [f"PublicKey = {key}"]
+    lines += [f"PresharedKey = {preshared}"] if preshared else []
+    return "\n".join(["[Peer]", *lines, f"AllowedIPs = {', '.join(sorted(addresses))}", ""])
+
+
+def differences(want: Wanted, keys: dict[str, str]) -> tuple[PeerChanges, str]:
     """What makes that which runs what is wanted: peers to set, and one transaction for nft that adds before it removes."""
     added, removed = [], []
     for name, elements_wanted in want.sets.items():
         there = listed(name)
         added.append(element_command("add", name, elements_wanted - there))
         removed.append(element_command("delete", name, there - elements_wanted))
-    peers = running_peers()
-    changes: PeerChanges = {}
-    if peers is not None:
-        changes |= {key: addresses for key, addresses in want.peers.items() if peers.get(key) != addresses}
-        changes |= dict.fromkeys(want.gone & set(peers))
-    return changes, "".join(added + removed)
+    return peer_changes(want, keys, running_peers()), "".join(added + removed)
 
 
-def enforce(schedule: Schedule, want: Wanted) -> None:
+def peer_changes(want: Wanted, keys: dict[str, str], running: dict[str, Peer] | None) -> PeerChanges:
+    """The peers that are not as wanted; an interface that is not up has none to change."""
+    if running is None:
+        return {}
+    peers = {key: (addresses, keys.get(key, NO_KEY)) for key, addresses in want.peers.items()}
+    changes: PeerChanges = {key: peer for key, peer in peers.items() if running.get(key) != peer}
+    return changes | dict.fromkeys(want.gone & set(running))
+
+
+def enforce(schedule: Schedule, want: Wanted, keys: dict[str, str]) -> None:
     """Have it in force; who is allowed already notices nothing."""
-    peers, elements_changed = differences(want)
+    peers, elements_changed = differences(want, keys)
     if elements_changed:
         subprocess.run(["nft", "--file", "-"], input=elements_changed, text=True, check=True, timeout=30)
-    arguments = []
-    for key, addresses in peers.items():
-        arguments += ["peer", key, "remove"] if addresses is None else ["peer", key, "allowed-ips", ",".join(sorted(addresses))]
-    if arguments:
-        subprocess.run(["wg", "set", "wg0", *arguments], check=True, timeout=30)
+    # Preshared keys go through a pipe: an argument is everybody's to read.
+    if sections := "".join(peer_section(key, *peer) for key, peer in peers.items() if peer):
+        subprocess.run(["wg", "addconf", "wg0", "/dev/stdin"], input=sections, text=True, check=True, timeout=30)
+    if removed := [word for key, peer in peers.items() if peer is None for word in ("peer", key, "remove")]:
+        subprocess.run(["wg", "set", "wg0", *removed], check=True, timeout=30)
     laptops = {laptop.key: laptop.laptop for laptop in schedule.laptops if laptop.key}
-    for key, addresses in peers.items():
-        say(f"{laptops[key]}: {'the access has ended' if addresses is None else 'the access is open'}")
+    for key, peer in peers.items():
+        say(f"{laptops[key]}: {'the access has ended' if peer is None else 'the access is open'}")
 
 
 # -- the program -------------------------------------------------------------------------------------------------------
@@ -202,16 +234,16 @@ def alone(memory: Path) -> Iterator[None]:
         yield
 
 
-def apply(schedule: Schedule, memory: Path, day: date | None, overlap: float) -> None:
+def apply(schedule: Schedule, memory: Path, shared: Path, day: date | None, overlap: float) -> None:
     """Days first: they do not wait for a resolver. Meanwhile it may have become midnight, or wg0 may have been started anew."""
     with alone(memory):
         names = remembered(memory)
-        enforce(schedule, wanted(schedule, names, today(schedule, day)))
+        enforce(schedule, wanted(schedule, names, today(schedule, day)), preshared_keys(shared))
     if schedule.names or names:
         found = follow_all(schedule.rules, {name: names.get(name, Name()) for name in schedule.names}, overlap)
         with alone(memory):
             remember(memory, found)
-            enforce(schedule, wanted(schedule, found, today(schedule, day)))
+            enforce(schedule, wanted(schedule, found, today(schedule, day)), preshared_keys(shared))
 
 
 def today(schedule: Schedule, day: date | None) -> str:
@@ -219,15 +251,15 @@ def today(schedule: Schedule, day: date | None) -> str:
     return str(day or datetime.now(ZoneInfo(schedule.timezone)).date())
 
 
-def show(what: str, schedule: Schedule, memory: Path, day: date | None) -> None:
+def show(what: str, schedule: Schedule, memory: Path, shared: Path, day: date | None) -> None:
     names = remembered(memory)
     want = wanted(schedule, names, today(schedule, day))
     if what == "check":
         with alone(memory):
-            print("yes" if differences(want) == ({}, "") else "no")
+            print("yes" if differences(want, preshared_keys(shared)) == ({}, "") else "no")
     elif what == "peers":
-        for key, addresses in want.peers.items():
-            print(f"[Peer]\nPublicKey = {key}\nAllowedIPs = {', '.join(sorted(addresses))}")
+        # Without their preshared keys: who asks adds them.
+        print("".join(peer_section(key, addresses) for key, addresses in want.peers.items()), end="")
     elif what == "elements":
         print("".join(element_command("add", name, found) for name, found in want.sets.items()), end="")
     else:
@@ -240,15 +272,16 @@ def main() -> None:
     parser.add_argument("what", choices=("apply", "check", "peers", "elements", "names"))
     parser.add_argument("--schedule", type=Path, default=Path("/etc/telekit/access.json"))
     parser.add_argument("--memory", type=Path, default=Path("/var/lib/telekit/names.json"))
+    parser.add_argument("--preshared", type=Path, default=Path("/etc/wireguard/preshared.keys"))
     parser.add_argument("--day", type=date.fromisoformat, help="as if it were this day")
     parser.add_argument("--overlap", type=float, default=OVERLAP_SECONDS, help="seconds that a name's former address is kept")
-    asked = parser.parse_args()
+    given = parser.parse_args()
     os.umask(0o077)
-    schedule = read_schedule(asked.schedule)
-    if asked.what == "apply":
-        apply(schedule, asked.memory, asked.day, asked.overlap)
+    schedule = read_schedule(given.schedule)
+    if given.what == "apply":
+        apply(schedule, given.memory, given.preshared, given.day, given.overlap)
     else:
-        show(asked.what, schedule, asked.memory, asked.day)
+        show(given.what, schedule, given.memory, given.preshared, given.day)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,46 @@ def test_no_laptop_goes_on_before_the_gateway_has_a_key(folder: Path) -> None:
     assert Enrolment(job(folder)).job.commune.laptops[0].public_key == KEYS["portable-041"]
 
 
+def test_a_laptops_first_key_comes_with_a_preshared_key_that_the_gateway_and_this_laptop_alone_receive(folder: Path) -> None:
+    first = Enrolment(job(folder))
+    first.record(answers())
+    data = first.data()
+    shared = data["gw-mairie"]["preshared"]
+    assert isinstance(shared, dict)
+    assert {name: len(key.reveal()) for name, key in shared.items()} == {"portable-041": 44, "portable-042": 44}
+    assert shared["portable-041"] != shared["portable-042"]
+    assert data["portable-042"]["preshared"] == shared["portable-042"]
+    assert "preshared" not in data["bureau-partage-01"]
+    again = Enrolment(job(folder))
+    again.record(answers())
+    assert again.data()["gw-mairie"]["preshared"] == shared
+    assert not any(key.reveal() in (folder / "ledger.json").read_text(encoding="utf-8") for key in shared.values())
+
+
+def test_a_laptop_that_made_another_key_gets_another_preshared_key(folder: Path) -> None:
+    first = Enrolment(job(folder))
+    first.record(answers())
+    second = Enrolment(job(folder))
+    second.record(answers() | {"portable-042": "D" * 42 + "E="})
+    before, after = (found.data()["gw-mairie"]["preshared"] for found in (first, second))
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert before["portable-041"] == after["portable-041"]
+    assert before["portable-042"] != after["portable-042"]
+
+
+def test_a_laptop_with_a_key_from_before_preshared_keys_is_not_given_one_that_it_may_not_hold(folder: Path) -> None:
+    first = Enrolment(job(folder))
+    first.record(answers())
+    vault = first._vault
+    vault.delete("preshared/portable-042")
+    vault.save()
+    second = Enrolment(job(folder))
+    second.record(answers())
+    assert set(second.data()["gw-mairie"]["preshared"]) == {"portable-041"}  # type: ignore[call-overload]
+    assert second.data()["portable-042"]["preshared"] is None
+
+
 def test_two_laptops_from_one_disk_are_noticed(folder: Path) -> None:
     found = Enrolment(job(folder))
     refused = found.record(answers() | {"portable-042": KEYS["portable-041"]})

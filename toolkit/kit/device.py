@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from toolkit.ledger import Handover, Ledger
 from toolkit.model import Agent, Commune, Laptop, Secret
-from toolkit.secrets import Vault
+from toolkit.secrets import Vault, new_preshared_key, preshared_name
 
 
 def tunnel_key(laptop: Laptop) -> str:
@@ -20,7 +20,7 @@ def tunnel_key(laptop: Laptop) -> str:
 
 def preshared_key(laptop: Laptop) -> str:
     """The vault's name for the key that a laptop shares with the gateway."""
-    return f"preshared/{laptop.name}"
+    return preshared_name(laptop.name)
 
 
 def enrol(book: Ledger, vault: Vault, laptop: Laptop, agent: Agent) -> Ledger:
@@ -33,8 +33,7 @@ def enrol(book: Ledger, vault: Vault, laptop: Laptop, agent: Agent) -> Ledger:
     if kept is None or laptop.name not in book.keys or another:
         kept = _private_key()
         vault.put(tunnel_key(laptop), kept)
-        if vault.get(preshared_key(laptop)) is not None:
-            vault.put(preshared_key(laptop), Secret(base64.b64encode(randomness.token_bytes(32)).decode()))
+        vault.put(preshared_key(laptop), new_preshared_key())
     return book.enrolled(laptop.name, public_half(kept))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
 from deploys.firewall import LoadedVersion, version, versioned
 from deploys.gateway import tunnel_configuration, tunnel_interface
 from deploys.gateway_rules import family, ruleset
+from deploys.preshared import shared_keys
 from deploys.wireguard import RunningInterface
 from toolkit.model import (
     Agent,
@@ -20,8 +22,11 @@ from toolkit.model import (
     LocalNetwork,
     Mode,
     Profile,
+    Secret,
     SshAddress,
 )
+
+KEYS = Secret("what the file of preshared keys holds")
 
 
 def laptop(number: int) -> Laptop:
@@ -66,7 +71,7 @@ def test_an_agent_who_left_is_nowhere_in_what_the_gateway_gets() -> None:
     for text in (ruleset(left, (22,)), tunnel_configuration(left.gateway, left)):
         assert "10.177.0.2" not in text
         assert "portable-2" not in text
-    assert list(tunnel_interface(left.gateway, left).peers) == [f"{3:043}="]
+    assert list(tunnel_interface(left.gateway, left, KEYS).peers) == [f"{3:043}="]
 
 
 def test_a_laptop_that_is_not_enrolled_is_no_peer_and_the_rest_renders() -> None:
@@ -115,13 +120,28 @@ def test_a_running_interface_is_recognized_as_the_wanted_one() -> None:
         "Address=fd77:77:77::1/64",
         f"Peer={2:043}=\t10.177.0.2/32 fd77:77:77::2/128",
         f"Peer={3:043}=\t10.177.0.3/32 fd77:77:77::3/128",
+        f"Shared={sha256(KEYS.reveal().encode()).hexdigest()}",
     ]
     found = RunningInterface().process(lines)
     assert found.up
     assert found.own_key
-    assert found.interface == tunnel_interface(town().gateway, town())
+    assert found.interface == tunnel_interface(town().gateway, town(), KEYS)
 
 
 def test_an_interface_without_its_key_is_not_taken_for_the_machines_own() -> None:
     assert not RunningInterface().process(["ActiveState=active", "MTU=1420", "Key=(none)", "Own=abc="]).own_key
     assert not RunningInterface().process(["ActiveState=active", "MTU=1420", "Key=", "Own="]).own_key
+
+
+def test_the_gateways_file_has_the_preshared_keys_of_laptops_that_open_a_tunnel_and_of_no_others() -> None:
+    preshared = {f"portable-{n}": Secret(f"{n}" * 43 + "=") for n in (2, 3, 9)}
+    without = replace(town(), agents=town().agents[1:])
+    assert shared_keys(town(), preshared).reveal().splitlines()[1:] == [f"{n:043}= {str(n) * 43}=" for n in (2, 3)]
+    assert shared_keys(without, preshared).reveal().splitlines()[1:] == [f"{3:043}= {'3' * 43}="]
+    assert shared_keys(town(), {}).reveal().splitlines()[1:] == []
+
+
+def test_a_change_of_a_preshared_key_alone_is_seen() -> None:
+    one, other = (tunnel_interface(town().gateway, town(), Secret(text)) for text in "ab")
+    assert one != other
+    assert one.peers == other.peers

@@ -33,6 +33,7 @@ from toolkit.model import (
     Laptop,
     LocalNetwork,
     Profile,
+    Secret,
     SshAddress,
 )
 
@@ -51,6 +52,7 @@ def module(name: str) -> ModuleType:
 
 
 names = module("names")
+access = module("access")
 RULES = names.Rules("10.177.0.1", ["essai.example"], ["10.77.0.0/20", "2001:db8:77::/48"], ["10.177.0.0/24", "10.77.0.1"])
 
 
@@ -123,7 +125,7 @@ def test_what_has_a_date_or_a_name_is_in_no_file_that_is_loaded_at_boot() -> Non
 
 
 def test_the_programs_peers_are_no_hand_made_change_of_the_tunnel() -> None:
-    wanted = tunnel_interface(town().gateway, town())
+    wanted = tunnel_interface(town().gateway, town(), Secret(""))
     assert wanted.varying == {f"{3:043}=", f"{4:043}="}
     assert not wanted.varying & set(wanted.peers)
 
@@ -301,3 +303,25 @@ def test_a_named_server_opens_at_each_of_its_addresses_for_those_who_may(program
 def test_a_damaged_memory_is_begun_anew(program: Program) -> None:
     program.memory.write_text("{")
     assert program("names", DAYS["today"]) == "paie.essai.example\n"
+
+
+# -- preshared keys ----------------------------------------------------------------------------------------------------
+
+
+def test_a_peer_comes_with_its_preshared_key_and_one_without_says_so(tmp_path: Path) -> None:
+    keys = tmp_path / "preshared.keys"
+    keys.write_text("# Written by telekit\nalice secret-of-alice\n", encoding="ascii")
+    found = access.preshared_keys(keys)
+    assert found == {"alice": "secret-of-alice"}
+    assert access.preshared_keys(tmp_path / "absent") == {}
+    section = access.peer_section("alice", frozenset({"10.177.0.2/32"}), found["alice"])
+    assert section == "[Peer]\nPublicKey = alice\nPresharedKey = secret-of-alice\nAllowedIPs = 10.177.0.2/32\n"
+    assert "PresharedKey" not in access.peer_section("bob", frozenset())
+
+
+@pytest.mark.parametrize(("held", "changes"), [("of the file", False), ("another", True), ("(none)", True)])
+def test_a_running_peer_with_another_preshared_key_is_a_difference(held: str, changes: bool) -> None:
+    addresses = frozenset({"10.177.0.2/32"})
+    want = access.Wanted({"alice": addresses}, frozenset(), {})
+    found = access.peer_changes(want, {"alice": "of the file"}, {"alice": (addresses, held)})
+    assert bool(found) is changes

@@ -88,6 +88,12 @@ def test_the_ledger_knows_when_a_kit_expires(town: Any) -> None:
     assert dict(ledger.read(town.folder).kits) == {"portable-042": Handover(TODAY, date(2026, 12, 2), "m.durand")}
 
 
+def test_a_device_shares_a_key_with_the_gateway_from_its_first_kit_on(town: Any) -> None:
+    kit = town.kit("m.durand")
+    shared = town.vault().get("preshared/portable-042")
+    assert f"PresharedKey = {shared.reveal()}" in (kit / "tunnel-mairie.conf").read_text().splitlines()
+
+
 def test_a_kit_that_is_made_again_has_the_same_key_and_a_new_date(town: Any) -> None:
     first = town.private_key(town.kit("m.durand"))
     second = town.private_key(town.kit("m.durand", date(2026, 12, 24)))
