@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Container, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -48,7 +48,7 @@ if pkill -KILL -u {name}; then # a service manager that was killed counts as fai
     systemctl reset-failed "user@$(id -u {name}).service" 2>/dev/null || :
 fi
 crontab -r -u {name} 2>/dev/null || : # no crontab, or no cron
-gpasswd --delete {name} {group} > /dev/null
+if id -nG {name} | tr ' ' '\\n' | grep -qx {group}; then gpasswd --delete {name} {group} > /dev/null; fi
 """
 
 
@@ -137,11 +137,16 @@ def _settle(agent: Agent, account: Account | None) -> Generator[str, None, None]
 
 
 @operation()
-def close_accounts(agents: Sequence[Agent]) -> Generator[str, None, None]:
-    """Lock the account of everyone in the agents' group who is none of these, and end what they run; their home stays."""
+def close_accounts(agents: Sequence[Agent], voided: Container[str] = ()) -> Generator[str, None, None]:
+    """Lock the account of everyone in the agents' group who is none of these, and end what they run; their home stays.
+
+    voided: those whose password must not open the account even if it is opened again one day.
+    """
     staying = {agent.identifier for agent in agents}
     found = host.get_fact(AgentAccounts, names=())
     for name in sorted(set(found.accounts) - staying):
+        if name in voided:
+            yield f"usermod --password '!' {shlex.quote(name)}"
         yield CLOSE.format(name=shlex.quote(name), group=GROUP)
 
 
@@ -149,4 +154,4 @@ def agent_accounts(agents: Sequence[Agent]) -> None:
     """Have the accounts of these agents and of no other. First passwords: host.data.passwords, identifier → Secret."""
     passwords: Mapping[str, Secret] = host.data.get("passwords") or {}
     open_accounts(name="Open the agents' accounts", agents=list(agents), passwords=passwords)
-    close_accounts(name="Close the leavers' accounts", agents=list(agents))
+    close_accounts(name="Close the leavers' accounts", agents=list(agents), voided=host.data.get("voided") or ())

@@ -7,12 +7,14 @@ from io import StringIO
 
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
+from pyinfra.facts.files import File
 from pyinfra.operations import files
 
 from deploys import access, kernel, packages, preshared, service, wireguard
 from deploys.baseline import baseline
 from deploys.firewall import firewall
 from deploys.gateway_rules import NOT_INTERNET, ruleset
+from deploys.secret import secret_file
 from deploys.sshd import SshPorts
 from deploys.template import render
 from deploys.tunnel_record import tunnel_record
@@ -25,8 +27,12 @@ UNBOUND = "/etc/unbound/unbound.conf.d/telekit.conf"
 
 @deploy("enrol")
 def enrol() -> None:
-    """Make the gateway's own key; its public half is left in the enrolment file."""
+    """Make the gateway's own key; its public half is left in the enrolment file. host.data.escrow: the key it had before."""
     packages.install(name="Install WireGuard's tools", packages=["wireguard-tools"])
+    escrow: Secret | None = host.data.get("escrow")
+    # Rebuilt, it goes on under the key that every laptop knows. One that is there already is never written over.
+    if escrow is not None and host.get_fact(File, path=wireguard.PRIVATE_KEY) is None:
+        secret_file(name="Give the gateway its key back", dest=wireguard.PRIVATE_KEY, content=escrow)
     wireguard.key_pair(name="Make the tunnel's key")
 
 
@@ -69,7 +75,7 @@ def gateway() -> None:
 def packages_needed() -> list[str]:
     """WireGuard's engine as a program only where the kernel does not bring it."""
     engine = [] if host.get_fact(wireguard.KernelHasWireGuard) else ["wireguard-go"]
-    return ["dns-root-data", "nftables", "unbound", "wireguard-tools", *engine]
+    return ["conntrack", "dns-root-data", "nftables", "unbound", "wireguard-tools", *engine]
 
 
 def forwarding(commune: Commune) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from toolkit import ledger
 from toolkit.errors import TelekitError
 from toolkit.model import Desktop, Gateway, Laptop, Machine, Secret
-from toolkit.secrets import new_preshared_key, preshared_name
+from toolkit.secrets import new_preshared_key, preshared_name, public_half
 from toolkit.targets import Job, data_of
 
 if TYPE_CHECKING:
@@ -19,8 +19,17 @@ if TYPE_CHECKING:
     from toolkit.secrets import Vault
 
 FILE = "/etc/telekit/enrolment"
+# What a gateway says when its own key is asked for: on the connection's standard output, and so nowhere else.
+SHOW_KEY = "cat /etc/wireguard/private.key"
+FOREIGN = "its WireGuard key is neither the one that the laptops know nor the one that is kept for it in the secrets"
+OWN_BACK = "remove /etc/wireguard/private.key there and provision: it gets its own back, and no laptop notices"
 # A signing request has some hundreds; who sends much more means no good.
 CHARACTERS = 8192
+
+
+def escrow_name(gateway: Gateway) -> str:
+    """The vault's name for a gateway's own key."""
+    return f"gateway-key/{gateway.name}"
 
 
 class Enrolment:
@@ -69,7 +78,23 @@ class Enrolment:
     def data(self) -> dict[str, dict[str, object]]:
         """Machine name → its recipe's host.data, as things stand."""
         shared = self._preshared()
-        return {m.name: data_of(m, self.job.commune, self._passwords(m), shared) for m in self.job.machines}
+        return {
+            m.name: data_of(m, self.job.commune, self._passwords(m), shared) | self._escrow(m) | self._voided(m)
+            for m in self.job.machines
+        }
+
+    def _voided(self, machine: Machine) -> dict[str, object]:
+        """Whose password on a desktop may be in a thief's hands."""
+        agents = [entry.agent for entry in self.ledger.revoked if entry.reason == ledger.STOLEN]
+        return {"voided": tuple(dict.fromkeys(agents))} if isinstance(machine, Desktop) else {}
+
+    def _escrow(self, machine: Machine) -> dict[str, object]:
+        """A gateway's own key, for the day on which it has none: the one that the laptops know, or nothing."""
+        kept = self._kept(machine) if isinstance(machine, Gateway) else None
+        return {"escrow": kept} if kept is not None and public_half(kept) == self.ledger.keys.get(machine.name) else {}
+
+    def _kept(self, gateway: Gateway) -> Secret | None:
+        return self._vault.get(escrow_name(gateway))
 
     def _preshared(self) -> dict[str, Secret]:
         """Laptop → the key that it shares with the gateway, where the two have one."""
@@ -104,10 +129,22 @@ class Enrolment:
                 try:
                     self._enter(machine, answers[machine.name].strip(), authority)
                 except TelekitError as error:
-                    refused[machine.name] = error.problem.what
+                    refused[machine.name] = str(replace(error.problem, where=""))
         self.save()
         self.job = self._completed(self.job)
         return refused | self._incomplete(set(answers) - set(refused))
+
+    @property
+    def without_escrow(self) -> tuple[str, ...]:
+        """The gateways whose own key is not among the secrets yet."""
+        return tuple(m.name for m in self.job.machines if isinstance(m, Gateway) and not self._escrow(m))
+
+    def keep(self, name: str, private: Secret) -> None:
+        """Keep a gateway's own key, if it is the one that the laptops know; UsageError if it is none at all."""
+        gateway = next(machine for machine in self.job.commune.gateways if machine.name == name)
+        if public_half(private) == self.ledger.keys.get(name):
+            self._vault.put(escrow_name(gateway), private)
+            self.save()
 
     def _ensured(self) -> str:
         from toolkit import authority
@@ -123,10 +160,18 @@ class Enrolment:
         if isinstance(machine, Desktop):
             self._certify(machine, public, authority)
             return
+        if isinstance(machine, Gateway):
+            self._recognize(machine, public)
         fresh = self.ledger.keys.get(machine.name) != public
         self.ledger = self.ledger.enrolled(machine.name, public)
         if fresh and isinstance(machine, Laptop):
             self._vault.put(preshared_name(machine.name), new_preshared_key())
+
+    def _recognize(self, gateway: Gateway, public: str) -> None:
+        """A gateway with another key would shut out every laptop that is not at hand."""
+        kept = self._kept(gateway)
+        if kept is not None and public not in (public_half(kept), self.ledger.keys.get(gateway.name)):
+            raise TelekitError(FOREIGN, where=gateway.name, hint=OWN_BACK)
 
     def _certify(self, desktop: Desktop, csr: str, ca: str) -> None:
         from toolkit import authority

@@ -83,19 +83,22 @@ class Run:
 
 
 @contextmanager
-def run(folder: Path, command: str, commune: str, *, selected: Sequence[str] = (), key: Path | None = None) -> Iterator[Run]:
-    """Hold the commune's lock and write the entry, whatever happens inside."""
+def run(
+    folder: Path, command: str, commune: str, *, selected: Sequence[str] = (), key: Path | None = None, note: str = ""
+) -> Iterator[Run]:
+    """Hold the commune's lock and write the entry, whatever happens inside. note: what it is about, also if it is cut short."""
     journal = folder / FOLDER
     journal.mkdir(mode=0o750, exist_ok=True)
     with _locked(journal):
         _bury(journal)
-        run = Run(journal / _name(command), _entry(folder, command, commune, selected, key))
+        run = Run(journal / _name(command), replace(_entry(folder, command, commune, selected, key), note=note))
         try:
             yield run
         except BaseException as error:
             if run.entry.outcome == RUNNING:
                 interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-                run.end(INTERRUPTED if interrupted else FAILED, exit_code=130 if interrupted else 1, note=type(error).__name__)
+                told = "; ".join(word for word in (note, type(error).__name__) if word)
+                run.end(INTERRUPTED if interrupted else FAILED, exit_code=130 if interrupted else 1, note=told)
             raise
         if run.entry.outcome == RUNNING:
             run.end(DONE, exit_code=0)

@@ -20,6 +20,7 @@ from toolkit.model import Commune, Laptop, LocalNetwork
 Kept = TypeVar("Kept")
 FILE = "ledger.json"
 VERSION = 1
+STOLEN, LEFT = "stolen", "left"
 DAMAGED = "restore it from a backup, or from the history of the inventories; without it every laptop would get another address"
 
 

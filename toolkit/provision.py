@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from toolkit import journal, snapshot
+from toolkit import journal, snapshot, unfinished
 from toolkit.enrolment import Enrolment
 from toolkit.result import Observer, Result
 from toolkit.targets import Job, targets_of
@@ -26,6 +28,7 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
     """Do it, and write it down; `confirm` is shown the plan first and may decline."""
     key = job.identities[0] if job.identities else None
     with journal.run(job.folder, "provision", job.commune.slug, selected=job.names, key=key) as run:
+        left = unfinished.unfinished(job.folder)
         by_hand = snapshot.written_by_hand(job.folder)
         with _visit(job, observer) as visit:
             if not _agreed(visit, run, confirm):
@@ -37,6 +40,7 @@ def provision(job: Job, observer: Observer, confirm: Confirm | None = None) -> R
                 run.finish(result, journal.INTERRUPTED)
                 return result
         run.finish(result, given=snapshot.keep(job.folder, by_hand))
+        unfinished.complete(job.folder, left, result.machines, datetime.now(ZoneInfo(job.commune.policy.timezone)))
         snapshot.prune(job.folder, [machine.name for machine in job.commune.machines])
         return result
 

@@ -35,6 +35,7 @@ class State(StrEnum):
     OFF = "off"
     STARTING = "starting"
     RUNNING = "running"
+    REVOKED = "revoked"
 
 
 # Never good news, whatever the command: not checked is not passed, unreachable is not unchanged.

@@ -237,6 +237,17 @@ def new_preshared_key() -> Secret:
     return Secret(base64.b64encode(randomness.token_bytes(32)).decode())
 
 
+def public_half(private: Secret) -> str:
+    """The WireGuard public key that belongs to a private one; UsageError if it is none."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    try:
+        key = X25519PrivateKey.from_private_bytes(base64.b64decode(private.reveal(), validate=True))
+    except ValueError:
+        raise UsageError("that is no private key of WireGuard") from None
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
 def initial_password(vault: Vault, agent: Agent) -> Secret:
     """The first password of an agent's account, made on first ask: 66 bits, typed alike on French and American keyboards."""
     name = f"password/{agent.identifier}"

@@ -12,6 +12,7 @@ from toolkit.enrolment import Enrolment
 from toolkit.model import Agent, Commune, Desktop, Extra, Gateway, Laptop, Machine
 from toolkit.result import MachineReport, Observer, Result, State, counted
 from toolkit.targets import HOMELESS, Job, targets_of
+from toolkit.unfinished import Unfinished, unfinished
 from toolkit.watch import Watch
 
 DAY = 86400
@@ -130,6 +131,9 @@ class Picture:
             "drift": None if (drift := self._drift()) is None else {"machines": list(drift[0]), "seen": drift[1]},
             "running": None if now is None else _told(now),
             "pending": sorted(self.pending.machines),
+            "unfinished_revocations": [
+                {"agent": item.agent, "machine": item.machine, "since": item.since} for item in self._unfinished()
+            ],
             "ending": [{"agent": agent.identifier, "ends": str(agent.last_day)} for agent in ending(self.commune)],
             "ending_extras": [
                 {"agent": extra.agent, "application": extra.application, "ends": str(extra.until)}
@@ -145,6 +149,9 @@ class Picture:
             return None
         return tuple(name for name, came in look.machines.items() if came["state"] == State.DRIFTED), look.local
 
+    def _unfinished(self) -> list[Unfinished]:
+        return [item for item in unfinished(self.job.folder) if item.machine in self.job.names]
+
     def _closing(self) -> Iterator[str]:
         summary = self._summary()
         if now := journal.running(self.job.folder):
@@ -155,6 +162,9 @@ class Picture:
             found, when = drift
             what = f"{', '.join(found)} changed without telekit (telekit drift says what)" if found else "no drift"
             yield f"Seen {when}: {what}."
+        for item in self._unfinished():
+            do = f"telekit provision --only {item.machine} does it"
+            yield f"{item.agent}'s revocation of {item.since} has not reached {item.machine}: {do}."
         if self.pending.machines:
             yield f"Pending on {counted(len(self.pending.machines), 'machine')}: {self.pending.reason}."
         if soon := ending(self.commune):

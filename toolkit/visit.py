@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from toolkit import preflight
-from toolkit.enrolment import FILE, Enrolment
-from toolkit.model import Role
+from toolkit.enrolment import FILE, SHOW_KEY, Enrolment
+from toolkit.model import Role, Secret
 from toolkit.result import TROUBLE, Change, MachineReport, Result, State, counted
 from toolkit.roles import ROLES, Recipe
 from toolkit.targets import HOMELESS
@@ -115,9 +115,17 @@ class Visit:
         refused = self.enrolment.record({name: answers[name].stdout for name in ready if name in answers})
         for name, reason in refused.items():
             self._report(name, State.FAILED, reason)
+        self._escrow()
         # The engine reads host.data from the very dictionaries that it was given.
         for name, data in self.enrolment.data().items():
             self.data[name].update(data)
+
+    def _escrow(self) -> None:
+        """Each gateway's own key among the secrets, so that it can be rebuilt without touching one laptop."""
+        for name in set(self.enrolment.without_escrow) & set(self._ready()):
+            said = self.session.run(self.targets[name], SHOW_KEY, seconds=30, reads_only=True)
+            if said.code == 0:
+                self.enrolment.keep(name, Secret(said.stdout.strip()))
 
     def _apply(self, title: str, deploy: Callable[[Recipe], Callable[[], None]], *, last: bool = False) -> None:
         ready = self._ready()

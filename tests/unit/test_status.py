@@ -143,3 +143,15 @@ def test_a_run_that_goes_on_is_told(job: Job) -> None:
 def test_the_script_is_one_that_a_plain_shell_runs_to_its_end() -> None:
     done = subprocess.run(["sh"], input=SCRIPT, text=True, check=False, capture_output=True)
     assert Answer.parse(done.stdout) is not None
+
+
+def test_a_revocation_that_is_not_done_everywhere_is_told_until_it_is(job: Job) -> None:
+    silent = MachineReport("bureau-finances-03", "desktop", State.UNREACHABLE)
+    with journal.run(job.folder, "agent revoke", "lab") as run:
+        run.finish(Result("agent revoke", "lab", (silent,)), note="m.durand; x.md")
+    told = picture(job)
+    assert "has not reached bureau-finances-03: telekit provision --only bureau-finances-03 does it." in told.closing
+    (left,) = list(told.summary["unfinished_revocations"])  # type: ignore[call-overload]
+    assert (left["agent"], left["machine"]) == ("m.durand", "bureau-finances-03")
+    provisioned(job, "bureau-finances-03")
+    assert picture(job).summary["unfinished_revocations"] == []

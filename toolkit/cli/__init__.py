@@ -17,6 +17,7 @@ from toolkit.cli.init import init
 from toolkit.cli.kit import kit
 from toolkit.cli.lab import lab
 from toolkit.cli.options import example
+from toolkit.cli.revoke import revoke
 from toolkit.cli.trust import trust
 from toolkit.cli.verify import verify
 from toolkit.errors import Problem, TelekitError
@@ -27,6 +28,7 @@ USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 # What an interruption leaves, where that is not nothing; provision says it machine by machine.
 LEFT = {
     "trust": "the keys accepted so far are kept, and running it again goes on from there",
+    "agent revoke": "running it again does what was left undone",
     "lab up": "running it again finishes it, and `telekit lab down` removes what is there",
     "lab down": "running it again finishes it",
 }
@@ -55,6 +57,7 @@ for command in (
 ):  # fmt: skip
     telekit.add_command(command)
 
+agent.add_command(revoke)
 agent.add_command(kit)
 
 

@@ -64,7 +64,7 @@ def _examine(scope: Scope, job: Job, outputs: Outputs) -> VerifyResult:
         session.connect()
         scope.report.phase("Verifying", job.names)
         return run(
-            commune, session, only=job.names, internet=_internet(job.folder), passwords=_passwords(scope, enrolment),
+            commune, session, only=job.names, internet=internet(job.folder), passwords=_passwords(scope, enrolment),
             junit=outputs.junit, html=outputs.html, screenshots=outputs.screenshots,
             emit=lambda done: _follow(scope, done), parallel=job.parallel,
         )  # fmt: skip
@@ -88,7 +88,7 @@ def _with_counterparts(job: Job) -> tuple[Machine, ...]:
     return tuple(machine for machine in job.commune.machines if machine.name in names)
 
 
-def _internet(folder: Path) -> Vantage | None:
+def internet(folder: Path) -> Vantage | None:
     """The fake Internet of the lab that was built from this inventory, when one is up here."""
     from toolkit.lab import create
     from toolkit.lab.places import RUNTIME

@@ -6,11 +6,9 @@ import base64
 import secrets as randomness
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from toolkit.ledger import Handover, Ledger
 from toolkit.model import Agent, Commune, Laptop, Secret
-from toolkit.secrets import Vault, new_preshared_key, preshared_name
+from toolkit.secrets import Vault, new_preshared_key, preshared_name, public_half
 
 
 def tunnel_key(laptop: Laptop) -> str:
@@ -41,12 +39,6 @@ def handed_over(book: Ledger, laptop: Laptop, agent: Agent, commune: Commune) ->
     """The ledger with a kit that is made today."""
     expires = commune.today + timedelta(days=commune.policy.kit_days)
     return book.handed_over(laptop.name, Handover(commune.today, expires, agent.identifier))
-
-
-def public_half(private: Secret) -> str:
-    """The WireGuard public key that belongs to a private one."""
-    key = X25519PrivateKey.from_private_bytes(base64.b64decode(private.reveal()))
-    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def _private_key() -> Secret:

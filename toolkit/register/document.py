@@ -7,7 +7,7 @@ to another neighbour.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +50,26 @@ class Document:
 
     def remove_extras(self, agents: Iterable[str]) -> None:
         """No [[extra]] of these agents is left."""
+        leaving = set(agents)
+        self._remove("extra", lambda section: section.get("agent") in leaving)
+
+    def remove_laptops(self, names: Iterable[str]) -> None:
+        """No [[laptop]] of these names is left."""
+        leaving = set(names)
+        self._remove("laptop", lambda section: section.get("name") in leaving)
+
+    def _remove(self, kind: str, leaves: Callable[[Mapping[str, Any]], bool]) -> None:
         values = tomllib.loads(self.text)
-        leaving, sections = set(agents), values.get("extra", [])
-        gone = [position for position, section in enumerate(sections) if section.get("agent") in leaving]
+        sections = values.get(kind, [])
+        gone = [position for position, section in enumerate(sections) if leaves(section)]
         if not gone:
             return
-        lines, places = self.text.split("\n"), _places(self.text, "extra")
+        lines, places = self.text.split("\n"), _places(self.text, kind)
         for place in reversed([places[position] for position in gone] if len(places) == len(sections) else []):
             blank = place.end < len(lines) and not lines[place.end].strip()
             del lines[place.start : place.end + blank]
-        kept = [section for section in sections if section.get("agent") not in leaving]
-        self._become("\n".join(lines), {**values, "extra": kept} if kept else _without(values, "extra"))
+        kept = [section for section in sections if not leaves(section)]
+        self._become("\n".join(lines), {**values, kind: kept} if kept else _without(values, kind))
 
     def content(self) -> bytes:
         """The file."""

@@ -86,8 +86,14 @@ def test_a_leaver_is_locked_before_anything_else_and_leaves_the_group_last(monke
     (script,) = commands(monkeypatch, close_accounts, ["group", SETTLED, left], agents=[ANNE])
     lines = str(script).splitlines()
     assert lines[1] == "usermod --lock --expiredate 1 b.deux"
-    assert lines[-1] == "gpasswd --delete b.deux telekit-agents > /dev/null"
+    assert "gpasswd --delete b.deux telekit-agents > /dev/null" in lines[-1]
     assert "userdel" not in str(script)
+
+
+def test_a_thief_who_knows_the_password_does_not_come_back_with_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = "b.deux\t1002\tb.deux,telekit-agents\tset\t\t700\tBasile Deux"
+    void, _ = commands(monkeypatch, close_accounts, ["group", SETTLED, left], agents=[ANNE], voided=["b.deux", "a.un"])
+    assert str(void) == "usermod --password '!' b.deux"
 
 
 def test_nobody_who_stays_is_closed_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""The bad day: a device is stolen, or somebody leaves at once."""
