@@ -17,6 +17,7 @@ from toolkit.cli.init import init
 from toolkit.cli.kit import kit
 from toolkit.cli.lab import lab
 from toolkit.cli.options import example
+from toolkit.cli.report import report
 from toolkit.cli.revoke import revoke
 from toolkit.cli.trust import trust
 from toolkit.cli.verify import verify
@@ -52,8 +53,8 @@ def telekit() -> None:
 
 
 for command in (
-    init, daily.check, trust, daily.plan, daily.provision, verify, daily.drift, daily.status, agent, access, small.password, lab,
-    small.completion,
+    init, daily.check, trust, daily.plan, daily.provision, verify, report, daily.drift, daily.status, agent, access,
+    small.password, lab, small.completion,
 ):  # fmt: skip
     telekit.add_command(command)
 

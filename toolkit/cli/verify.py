@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from toolkit.result import Check, MachineReport, Result, State, counted
 
 if TYPE_CHECKING:
     from toolkit.enrolment import Enrolment
+    from toolkit.evidence.make import Made, Wanted
+    from toolkit.journal import Run
     from toolkit.lab import Vantage
     from toolkit.model import Machine, Secret
     from toolkit.targets import Job
@@ -31,26 +34,28 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def verify(scope: Scope, *, junit: Path | None, html: Path | None, screenshots: Path | None) -> Result:
     """Prove that what must work works, and the rest is refused."""
     from toolkit import journal
+    from toolkit.evidence.make import Wanted
 
     job = scope.job()
     key = job.identities[0] if job.identities else None
     with journal.run(job.folder, "verify", job.commune.slug, selected=job.names, key=key) as entry:
-        found = _examine(scope, job, Outputs(junit, html, screenshots))
-        result = _result(job, found, [file for file in (junit, html) if file])
+        found = _examine(scope, job, screenshots)
+        made = _keep(job, found, entry, Wanted(html, None, junit))
+        result = _result(job, found, made)
         entry.finish(result)
         return result
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """The files that a verification leaves, where they are wanted."""
+def _keep(job: Job, found: VerifyResult, entry: Run, wanted: Wanted) -> Made:
+    """The run's evidence, beside the journal, and the reports that are made of it."""
+    from toolkit.evidence import record
+    from toolkit.evidence.make import make
 
-    junit: Path | None
-    html: Path | None
-    screenshots: Path | None
+    record.write(job.folder, job.commune, found, entry.entry, entry.file.stem)
+    return make(job.folder, job.commune, job.identities, wanted)
 
 
-def _examine(scope: Scope, job: Job, outputs: Outputs) -> VerifyResult:
+def _examine(scope: Scope, job: Job, screenshots: Path | None) -> VerifyResult:
     from toolkit.engine import Session  # isort: skip - before anything that gevent must patch
     from toolkit.enrolment import Enrolment
     from toolkit.targets import targets_of
@@ -65,8 +70,7 @@ def _examine(scope: Scope, job: Job, outputs: Outputs) -> VerifyResult:
         scope.report.phase("Verifying", job.names)
         return run(
             commune, session, only=job.names, internet=internet(job.folder), passwords=_passwords(scope, enrolment),
-            junit=outputs.junit, html=outputs.html, screenshots=outputs.screenshots,
-            emit=lambda done: _follow(scope, done), parallel=job.parallel,
+            screenshots=screenshots, emit=lambda done: _follow(scope, done), parallel=job.parallel,
         )  # fmt: skip
 
 
@@ -110,28 +114,40 @@ def _follow(scope: Scope, done: CheckDone) -> None:
         scope.report.say(f"  {done.machine:<20}{check.outcome}: {check.title}")
 
 
-def _result(job: Job, found: VerifyResult, written: list[Path]) -> Result:
+def _result(job: Job, found: VerifyResult, made: Made) -> Result:
     from toolkit.verify.derogation import told
 
-    reports = tuple(_report(machine, found) for machine in job.machines)
-    counts = f"{len(found.passed)} passed, {len(found.failed)} failed, {len(found.not_checked)} not checked"
-    counts += f", {counted(len(found.derogations), 'derogation')}" if found.derogations else ""
-    lines = [f"{counted(len(found.results), 'check')}: {counts}."]
-    if written:
-        lines.append(f"Written: {', '.join(map(str, written))}.")
+    reports = machine_reports(job.machines, found)
+    lines = [f"{counted(len(found.results), 'check')}: {counts(found)}."]
+    if made.written:
+        lines.append(f"Written: {', '.join(map(str, made.written))}.")
     if found.screenshots:
         lines.append(f"Pictures: {', '.join(map(str, found.screenshots))}.")
     summary = {
         "passed": len(found.passed), "failed": len(found.failed), "not_checked": len(found.not_checked),
         "derogations": len(found.derogations),
         "seconds": round(found.seconds, 3), "screenshots": [str(file) for file in found.screenshots],
+        "record": str(made.record.file), "signed": made.signed.good,
     }  # fmt: skip
     problems = tuple(told(job.commune, found.results, everything=len(job.machines) == len(job.commune.machines)))
     return Result("verify", job.commune.slug, reports, summary, problems, "\n".join(lines), exit_code=found.exit_code)
 
 
-def _report(machine: Machine, found: VerifyResult) -> MachineReport:
-    mine = [r for r in found.results if r.machine == machine.name]
+def counts(found: VerifyResult) -> str:
+    """What the checks came to, in a few words."""
+    said = f"{len(found.passed)} passed, {len(found.failed)} failed, {len(found.not_checked)} not checked"
+    return said + (f", {counted(len(found.derogations), 'derogation')}" if found.derogations else "")
+
+
+def machine_reports(machines: Sequence[Machine], found: VerifyResult) -> tuple[MachineReport, ...]:
+    """Each machine's checks, and what they make of it."""
+    of_machine: dict[str, list[CheckResult]] = {name: [] for name in found.machines}
+    for result in found.results:
+        of_machine[result.machine].append(result)
+    return tuple(_report(machine, found, of_machine.get(machine.name, [])) for machine in machines)
+
+
+def _report(machine: Machine, found: VerifyResult, mine: list[CheckResult]) -> MachineReport:
     checks = tuple(Check(r.title, r.outcome, _seen(r), r.seconds, r.check) for r in mine)
     outcomes = {r.outcome for r in mine}
     report = MachineReport(machine.name, str(machine.role), State.PASSED, checks=checks, seconds=sum(r.seconds for r in mine))

@@ -33,8 +33,6 @@ def run(
     only: Sequence[str] = (),
     internet: Outside | None = None,
     passwords: Mapping[str, Secret] | None = None,
-    junit: Path | None = None,
-    html: Path | None = None,
     screenshots: Path | None = None,
     emit: Callable[[CheckDone], None] = lambda _: None,
     parallel: int = 50,
@@ -42,7 +40,7 @@ def run(
     """Run every check that concerns these machines (`only`: their names, all of them if empty) over a connected session.
 
     internet: somewhere outside from which to look at the gateway; without it those checks are "not checked".
-    passwords: agent identifier → the desktop password that telekit gave. junit, html: reports to write.
+    passwords: agent identifier → the desktop password that telekit gave.
     screenshots: a folder for pictures of the remote desktops.
     """
     from toolkit.checks.subject import Evidence, Subject
@@ -53,7 +51,7 @@ def run(
     subjects = [Subject(m, evidence) for m in commune.machines if not only or m.name in only]
     examiner = Examiner(evidence, subjects, parallel, lambda result: emit(CheckDone(result.machine, result)))
     results = examine(examiner)
-    found = VerifyResult(
+    return VerifyResult(
         results=tuple(results),
         machines=tuple(s.name for s in subjects),
         unreachable={s.name: s.unreachable for s in subjects if s.unreachable},
@@ -61,18 +59,3 @@ def run(
         started=started,
         seconds=time.monotonic() - clock,
     )
-    _report(commune, found, junit, html)
-    return found
-
-
-def _report(commune: Commune, found: VerifyResult, junit: Path | None, html: Path | None) -> None:
-    if junit is not None:
-        from toolkit.verify.junit import junit_xml
-
-        junit.parent.mkdir(parents=True, exist_ok=True)
-        junit.write_text(junit_xml(commune, found), encoding="utf-8")
-    if html is not None:
-        from toolkit.verify.page import page
-
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(page(commune, found), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,9 +37,3 @@ def test_every_check_says_everything_in_both_languages_and_is_named_once(commune
 def test_only_the_machines_named_are_examined(commune: Commune, asleep: Any) -> None:
     found = verify.run(commune, asleep, only=["gw"])
     assert {r.machine for r in found.results} == {"gw"} == set(found.machines)
-
-
-def test_reports_are_written_where_asked(commune: Commune, asleep: Any, tmp_path: Path) -> None:
-    verify.run(commune, asleep, junit=tmp_path / "out" / "junit.xml", html=tmp_path / "out" / "page.html")
-    assert (tmp_path / "out" / "junit.xml").read_text(encoding="utf-8").startswith("<?xml")
-    assert "Essai-sur-Orge" in (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
