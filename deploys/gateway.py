@@ -32,7 +32,8 @@ def enrol() -> None:
     escrow: Secret | None = host.data.get("escrow")
     # Rebuilt, it goes on under the key that every laptop knows. One that is there already is never written over.
     if escrow is not None and host.get_fact(File, path=wireguard.PRIVATE_KEY) is None:
-        secret_file(name="Give the gateway its key back", dest=wireguard.PRIVATE_KEY, content=escrow)
+        files.directory(name="Have a place for the gateway's key", path="/etc/wireguard", user="root", group="root", mode="700")
+        secret_file(name="Give the gateway its key back", dest=wireguard.PRIVATE_KEY, content=Secret(f"{escrow.reveal()}\n"))
     wireguard.key_pair(name="Make the tunnel's key")
 
 
