@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.errors import UsageError
 from toolkit.inventory import load
 from toolkit.letter import write as write_letter
 from toolkit.model import Secret
+from toolkit.secrets import public_half
 from toolkit.targets import Job, select
 
 LAB = Path(__file__).parents[2] / "inventories" / "lab"
@@ -193,3 +197,52 @@ def test_a_letter_is_never_written_over_a_file(folder: Path, tmp_path: Path) -> 
     with pytest.raises(UsageError, match="stays as it is"):
         write_letter(job(folder), "m.durand", letter)
     assert letter.read_text(encoding="utf-8") == "mine"
+
+
+def private(number: int) -> Secret:
+    return Secret(base64.b64encode(bytes([8, *[number] * 30, 64])).decode())
+
+
+def enrolled_gateway(folder: Path, key: Secret) -> Enrolment:
+    """The town after its first provision, with the gateway's own key among the secrets."""
+    found = Enrolment(job(folder))
+    found.prepare()
+    assert found.record(answers() | {"gw-mairie": public_half(key)}) == {}
+    assert found.without_escrow == ("gw-mairie",)
+    found.keep("gw-mairie", key)
+    return found
+
+
+def test_a_gateways_own_key_is_kept_and_offered_to_that_gateway_alone(folder: Path) -> None:
+    enrolled_gateway(folder, private(1))
+    again = Enrolment(job(folder))
+    assert again.without_escrow == ()
+    data = again.data()
+    assert {name: given["escrow"] for name, given in data.items() if "escrow" in given} == {"gw-mairie": private(1)}
+    written = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert private(1).reveal().encode() not in written
+
+
+def test_a_key_that_the_laptops_do_not_know_is_not_kept(folder: Path) -> None:
+    found = enrolled_gateway(folder, private(1))
+    found.keep("gw-mairie", private(2))
+    assert Enrolment(job(folder)).data()["gw-mairie"]["escrow"] == private(1)
+
+
+def test_a_gateway_with_a_foreign_key_is_refused_with_advice(folder: Path) -> None:
+    enrolled_gateway(folder, private(1))
+    again = Enrolment(job(folder))
+    refused = again.record({"gw-mairie": public_half(private(2))})
+    assert "neither the one that the laptops know" in refused["gw-mairie"]
+    assert "remove /etc/wireguard/private.key there" in refused["gw-mairie"]
+    assert Enrolment(job(folder)).job.commune.gateway.public_key == public_half(private(1))
+
+
+def test_an_older_ledger_learns_the_key_that_the_secrets_hold(folder: Path) -> None:
+    enrolled_gateway(folder, private(1))
+    book = ledger.read(folder)
+    ledger.write(folder, replace(book, keys={**book.keys, "gw-mairie": public_half(private(2))}))
+    again = Enrolment(job(folder))
+    assert "escrow" not in again.data()["gw-mairie"]
+    assert again.record({"gw-mairie": public_half(private(1))}) == {}
+    assert again.without_escrow == ()

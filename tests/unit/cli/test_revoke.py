@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from toolkit import journal
 
 Telekit = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,3 +40,24 @@ def test_where_no_machine_answers_the_decision_stands_and_the_rest_is_told(telek
     assert "m.durand;Durand;Mélanie;Finances;comptable;;bureau-finances-03" in (folder / "agents.csv").read_text("utf-8")
     assert 'name = "portable-041"' not in (folder / "commune.toml").read_text("utf-8")
     assert Path(said["summary"]["record"]).stat().st_mode & 0o777 == 0o600
+
+
+def test_while_a_colleague_is_at_work_the_tunnel_does_not_wait_and_the_register_does(
+    inventories: Path, environment: dict[str, str]
+) -> None:
+    folder = inventories / "lab"
+    before = (folder / "agents.csv").read_bytes()
+    command = [sys.executable, "-m", "toolkit", "agent", "revoke", "m.durand", "--yes", "--commune", "lab"]
+    with journal.run(folder, "provision", "lab"):
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        assert run.stderr is not None
+        said = [run.stderr.readline().split(":")[0].strip() for _ in range(3)]
+        assert [line.split("  ")[0] for line in said] == [
+            "Closing the tunnels",
+            "gw-mairie",
+            "Waiting for the telekit that is at work",
+        ]
+        assert (folder / "agents.csv").read_bytes() == before
+    assert run.communicate(timeout=20)[0]
+    assert run.returncode == 1
+    assert (folder / "agents.csv").read_bytes() != before
