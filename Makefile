@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LAB_RELEASE ?= trixie
-# Debian packages that only tests need: a directory server, of which they start their own.
-TEST_PACKAGES := slapd
+# Debian packages that only tests need: a directory server, of which they start their own, and a browser that they look at reports with.
+TEST_PACKAGES := slapd chromium
 
-.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages lab-tests lab-engine-tests test-sabotage demo lab-packages lock clean bench
+.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages browser-tests lab-tests lab-engine-tests test-sabotage demo lab-packages lock clean bench
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
@@ -41,6 +41,15 @@ test-packages:
 	  echo "slapd slapd/no_configuration boolean true" | debconf-set-selections && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES); }
 
+# What drives the browser, and axe, which judges the page; a Node.js that is there already is good enough.
+tests/browser/node_modules/.installed: tests/browser/package.json tests/browser/package-lock.json
+	@command -v npm >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm; }
+	cd tests/browser && npm ci --no-progress
+	@touch $@
+
+browser-tests: install test-packages tests/browser/node_modules/.installed
+	$(BIN)/pytest -q tests/browser
+
 # Side by side, each told when it is done. Importing the engine brings gevent's patches, which parallel workers cannot bear:
 # its tests have a process of their own.
 check: install
@@ -65,8 +74,8 @@ process-tests:
 unit-tests:
 	$(BIN)/pytest -q -n auto tests/unit tests/golden --ignore tests/unit/engine
 
-# Two halves of the lab's tests side by side: a lab mostly waits.
-test: lab-packages test-packages check
+# Two halves of the lab's tests side by side: a lab mostly waits. The browser's come before it: they measure time.
+test: lab-packages test-packages check browser-tests
 	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target lab-tests lab-engine-tests
 
 LAB_TEST := $(BIN)/pytest --durations=15 -m 'not sabotage'
@@ -89,4 +98,4 @@ bench: install lab-packages
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo
+	rm -rf tests/browser/node_modules .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo

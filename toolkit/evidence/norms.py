@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.evidence.blocks import BAD, GOOD, OPEN, Block, Cell, Column, Head, Section, Table, Text
 from toolkit.evidence.record import Record
-from toolkit.evidence.words import Words, folder
+from toolkit.evidence.words import Words, folder, typeset
 from toolkit.model import Commune, SecondFactor
 from toolkit.verify.result import DEROGATION, FAILED, NOT_CHECKED, PASSED
 
@@ -41,11 +41,15 @@ class Norm:
 def table() -> tuple[Norm, ...]:
     """The one table of norms (templates/report/norms.toml)."""
     given = tomllib.loads((folder() / "norms.toml").read_text(encoding="utf-8"))
-    return tuple(Norm(norm["title"], tuple(map(_point, norm["point"]))) for norm in given["norm"])
+    return tuple(Norm(_told(norm["title"]), tuple(map(_point, norm["point"]))) for norm in given["norm"])
 
 
 def _point(given: dict[str, Any]) -> Point:
-    return Point(given.get("number", ""), given["topic"], tuple(given.get("checks", ())), given.get("gap", {}))
+    return Point(given.get("number", ""), _told(given["topic"]), tuple(given.get("checks", ())), _told(given.get("gap", {})))
+
+
+def _told(texts: dict[str, str]) -> dict[str, str]:
+    return {language: typeset(text) if language == "fr" else text for language, text in texts.items()}
 
 
 def norms(words: Words, commune: Commune, record: Record) -> Section:
@@ -63,7 +67,7 @@ def _blocks(words: Words, commune: Commune, record: Record) -> Iterator[Block]:
         yield Head(norm.title[words.language])
         rows = tuple(_row(words, commune, point, outcomes) for point in norm.points)
         columns = (Column(words("point"), share=4), Column(words("standing"), share=3), Column(words("gap"), share=6))
-        yield Table(words("norms_table"), columns, rows)
+        yield Table(words("norms_table", norm=norm.title[words.language]), columns, rows)
 
 
 def outcomes_of(record: Record) -> Mapping[str, Counter[str]]:

@@ -110,11 +110,11 @@ def _agent_blocks(words: Words, commune: Commune) -> Iterator[Block]:
     soon = sum(bool(a.last_day and a.last_day <= commune.horizon) for a in active)
     extras = sum(extra.until >= commune.today for extra in commune.extras)
     yield Text(words("agents_are"))
-    yield Text(
-        words("agents_numbers", agents=words.count(len(commune.agents), "agent"), active=words.number(len(active)),
-              suspended=words.number(suspended), soon=words.number(soon), days=commune.policy.ending_soon_days,
-              extras=words.count(extras, "extra"))
-    )  # fmt: skip
+    numbers = {"active": len(active), "suspended": suspended, "soon": soon, "days": commune.policy.ending_soon_days}
+    said = {name: words.number(number) for name, number in numbers.items()}
+    yield Text(words("agents_numbers", agents=words.count(len(commune.agents), "agent"), **said))
+    if extras:
+        yield Text(words.some(extras, "extras"))
     yield _profiles(words, commune)
     yield _applications(words, commune)
 

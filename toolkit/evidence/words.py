@@ -79,16 +79,15 @@ def _catalogue(language: str) -> dict[str, Any]:
     checks = folder() / f"checks.{language}.toml"
     if checks.is_file():
         found["checks"] = tomllib.loads(checks.read_text(encoding="utf-8"))
-    typeset: dict[str, Any] = _typeset(found) if language == "fr" else found
-    return typeset
+    return typeset(found) if language == "fr" else found
 
 
-def _typeset(value: Any) -> Any:
+def typeset(value: Any) -> Any:
     """French spaces before high punctuation, and the French apostrophe."""
     if isinstance(value, dict):
-        return {key: _typeset(item) for key, item in value.items()}
+        return {key: typeset(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_typeset(item) for item in value]
+        return [typeset(item) for item in value]
     for pattern, tied in TIED if isinstance(value, str) else ():
         value = pattern.sub(tied, value)
     return value
