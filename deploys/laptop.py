@@ -24,9 +24,9 @@ from toolkit.model import Commune, Laptop
 
 @deploy("enrol laptop")
 def enrol() -> None:
-    """Make the laptop's own key; its public half is left in the enrolment file."""
+    """Make the laptop's own key; its public half is left in the enrolment file. host.data.given_up: keys that it had before."""
     install(name="Install WireGuard's tools", packages=["wireguard-tools"])
-    wireguard.key_pair(name="Make the tunnel's key")
+    wireguard.key_pair(name="Make the tunnel's key", given_up=host.data.get("given_up") or ())
 
 
 @deploy("laptop")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 
 from pyinfra.api.facts import FactBase
@@ -53,10 +53,25 @@ class KeyIsEnrolled(FactBase[bool]):
         return "yes" in output
 
 
+class OwnPublicKey(FactBase[str]):
+    """The public half of the machine's private key; empty where it has none."""
+
+    def command(self) -> str:
+        return f"wg pubkey 2>/dev/null < {PRIVATE_KEY}; true"
+
+    def process(self, output: list[str]) -> str:
+        return output[0].strip() if output else ""
+
+
 @operation()
-def key_pair() -> Generator[str, None, None]:
-    """Have a WireGuard key made on this machine, whose public half stands in the enrolment file."""
-    if not host.get_fact(KeyIsEnrolled):
+def key_pair(given_up: Collection[str] = ()) -> Generator[str, None, None]:
+    """Have a WireGuard key made on this machine, whose public half stands in the enrolment file.
+
+    given_up: public keys that are refused for good; a machine that has one of them makes another.
+    """
+    if given_up and host.get_fact(OwnPublicKey) in given_up:
+        yield f"rm -f {PRIVATE_KEY}\n{MAKE_KEY}"
+    elif not host.get_fact(KeyIsEnrolled):
         yield MAKE_KEY
 
 

@@ -79,14 +79,20 @@ class Enrolment:
         """Machine name → its recipe's host.data, as things stand."""
         shared = self._preshared()
         return {
-            m.name: data_of(m, self.job.commune, self._passwords(m), shared) | self._escrow(m) | self._voided(m)
+            m.name: data_of(m, self.job.commune, self._passwords(m), shared) | self._escrow(m) | self._revoked(m)
             for m in self.job.machines
         }
 
-    def _voided(self, machine: Machine) -> dict[str, object]:
-        """Whose password on a desktop may be in a thief's hands."""
-        agents = [entry.agent for entry in self.ledger.revoked if entry.reason == ledger.STOLEN]
-        return {"voided": tuple(dict.fromkeys(agents))} if isinstance(machine, Desktop) else {}
+    def _revoked(self, machine: Machine) -> dict[str, object]:
+        """On a desktop, whose password may be in a thief's hands; on a laptop, which keys went with an agent who left.
+
+        A laptop that was stolen gets no other key by turning up: somebody has to look at it first.
+        """
+        if isinstance(machine, Desktop):
+            agents = [entry.agent for entry in self.ledger.revoked if entry.reason == ledger.STOLEN]
+            return {"voided": tuple(dict.fromkeys(agents))}
+        mine = [entry for entry in self.ledger.revoked if entry.laptop == machine.name and entry.reason == ledger.LEFT]
+        return {"given_up": tuple(entry.key for entry in mine)} if mine else {}
 
     def _escrow(self, machine: Machine) -> dict[str, object]:
         """A gateway's own key, for the day on which it has none: the one that the laptops know, or nothing."""

@@ -17,6 +17,7 @@ from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.errors import UsageError
 from toolkit.inventory import load
+from toolkit.ledger import Revocation
 from toolkit.letter import write as write_letter
 from toolkit.model import Secret
 from toolkit.secrets import public_half
@@ -221,6 +222,19 @@ def test_a_gateways_own_key_is_kept_and_offered_to_that_gateway_alone(folder: Pa
     assert {name: given["escrow"] for name, given in data.items() if "escrow" in given} == {"gw-mairie": private(1)}
     written = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
     assert private(1).reveal().encode() not in written
+
+
+def test_a_laptop_whose_agent_left_is_told_to_make_another_key_and_a_stolen_one_is_not(folder: Path) -> None:
+    first = Enrolment(job(folder))
+    first.record(answers())
+    gone = [Revocation(name, KEYS[name], "2026-11-25T07:12:00+00:00", why, "x")
+            for name, why in (("portable-041", ledger.LEFT), ("portable-042", ledger.STOLEN))]  # fmt: skip
+    ledger.write(folder, ledger.read(folder).with_revoked(gone))
+    data = Enrolment(job(folder)).data()
+    assert {name: given["given_up"] for name, given in data.items() if "given_up" in given} == {
+        "portable-041": (KEYS["portable-041"],)
+    }
+    assert data["bureau-finances-03"]["voided"] == ("x",)
 
 
 def test_a_key_that_the_laptops_do_not_know_is_not_kept(folder: Path) -> None:
