@@ -53,7 +53,8 @@ class Case:
 
     @property
     def gateways(self) -> tuple[Gateway, ...]:
-        return self.commune.gateways
+        """All of them, if there is a device to shut out."""
+        return self.commune.gateways if self.devices else ()
 
     @cached_property
     def desktops(self) -> tuple[Desktop, ...]:

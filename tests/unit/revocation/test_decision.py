@@ -95,6 +95,14 @@ def test_another_device_of_the_same_person_closes_itself_alone(folder: Path) -> 
     assert "portable-041" not in after.laptop_named
 
 
+def test_an_agent_without_a_device_is_no_business_of_the_gateways(folder: Path) -> None:
+    file = folder / "agents.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace(";portable-041;", ";;"), encoding="utf-8")
+    case = decided(folder, Wish("m.durand"))
+    assert case.names == ("bureau-finances-03",)
+    assert ledger.read(folder).revoked == ()
+
+
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
