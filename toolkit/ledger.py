@@ -92,6 +92,10 @@ class Ledger:
             )
         return replace(self, keys={**self.keys, name: public})
 
+    def keys_of(self, name: str) -> tuple[str, ...]:
+        """Every key that opens a tunnel to a device."""
+        return (self.keys[name],) if name in self.keys else ()
+
     def _check_not_revoked(self, name: str, public: str) -> None:
         found = next((entry for entry in self.revoked if entry.key == public), None)
         if found:

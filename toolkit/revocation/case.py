@@ -121,8 +121,7 @@ def _device(name: str, commune: Commune, book: Ledger, agent: Agent) -> Device:
     laptop = commune.laptop_named.get(name)
     if _bearer(commune, name) not in (None, agent.identifier):
         return Device("", tuple(keys), (), "", withdrawn=True)
-    if name in book.keys:
-        keys.append(book.keys[name])
+    keys += book.keys_of(name)
     lease = book.leases.get(name) or dict(book.retired).get(name)
     found = [lease.address, lease.address6] if lease else []
     return Device(name, tuple(keys), tuple(a for a in found if a), str(laptop.system) if laptop else "", laptop is None)
