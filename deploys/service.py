@@ -77,6 +77,8 @@ def run(unit: str, files: Mapping[str, str] | None = None, check: str = "", how:
     current = found.runs_with(files)
     if found.stale_unit or (not current and any(path.startswith(UNITS) for path in files)):
         yield "systemctl daemon-reload"
+    if found.enabled.startswith("masked"):
+        yield f"systemctl unmask --quiet {'--runtime ' if found.enabled == 'masked-runtime' else ''}{shlex.quote(unit)}"
     if found.enabled not in STARTED_AT_BOOT:
         yield f"systemctl enable --quiet {shlex.quote(unit)}"
     if found.state == "active" and current:

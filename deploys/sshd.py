@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator
 from io import StringIO
 
@@ -50,6 +51,33 @@ class SshdReadsDropIns(FactBase[bool]):
         return "yes" in output
 
 
+class PasswordsOpenSsh(FactBase[tuple[str, ...]]):
+    """The files that may be why sshd allows passwords although ours refuses them: it takes the first word that it reads."""
+
+    @staticmethod
+    def default() -> tuple[str, ...]:
+        return ()
+
+    def command(self) -> str:
+        ours = f"grep -qi '^PasswordAuthentication no' {DROP_IN} 2>/dev/null"
+        opened = "sshd -T 2>/dev/null | grep -qx 'passwordauthentication yes'"
+        return (
+            f"if {ours} && {opened}; then "
+            f"grep -liE '^\\s*PasswordAuthentication\\s+yes' {MAIN} /etc/ssh/sshd_config.d/*.conf; fi; true"
+        )
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(output)
+
+
+@operation()
+def _refuse_passwords() -> Generator[str, None, None]:
+    """A file that is not ours is not ours to change: it is named."""
+    if opened := host.get_fact(PasswordsOpenSsh):
+        told = f"passwords open SSH: remove that line from {' or '.join(opened)}, which is read before {DROP_IN}"
+        yield f"echo {shlex.quote(told)} >&2; exit 1"
+
+
 @operation()
 def _read_drop_ins() -> Generator[str, None, None]:
     if not host.get_fact(SshdReadsDropIns):
@@ -67,3 +95,4 @@ def ssh_server(me: Machine, commune: Commune) -> None:
     _read_drop_ins(name="Let sshd read its drop-in files")
     files.put(name="Write sshd's settings", src=StringIO(text), dest=DROP_IN, mode="644")
     service.run(name="Run sshd", unit="ssh", files={DROP_IN: text}, check=CHECK, how="reload")
+    _refuse_passwords(name="Refuse passwords over SSH")

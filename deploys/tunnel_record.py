@@ -11,6 +11,7 @@ from deploys.template import render
 from toolkit.model import Commune
 
 PROGRAM = "/usr/local/lib/telekit/tunnel-record"
+RECORD = "/var/log/telekit"
 NAMES = "/etc/telekit/tunnels"
 UNIT = "/etc/systemd/system/telekit-tunnel-record.service"
 
@@ -28,6 +29,7 @@ def unit(interface: str, commune: Commune) -> str:
 
 def tunnel_record(interface: str, commune: Commune) -> None:
     """Have the program running that keeps the record."""
+    files.directory(name="Keep the record of tunnels to the administrator", path=RECORD, user="root", group="root", mode="700")
     texts = {PROGRAM: render("wireguard/tunnel_record.py"), UNIT: unit(interface, commune)}
     files.put(name="Write the names of the tunnels", src=StringIO(device_names(commune)), dest=NAMES, mode="600")
     files.put(name="Write the program that records tunnels", src=StringIO(texts[PROGRAM]), dest=PROGRAM, mode="755")

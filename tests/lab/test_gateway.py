@@ -135,6 +135,8 @@ def test_what_somebody_changed_by_hand_is_put_right(provisioned):
         "ip link delete wg0": "wg show wg0 peers | wc -l",
         "systemctl stop unbound telekit-tunnel-record": "systemctl is-active unbound telekit-tunnel-record | grep -c ^active",
         "echo 0 > /proc/sys/net/ipv4/ip_forward": "cat /proc/sys/net/ipv4/ip_forward",
+        "systemctl mask --now apt-daily-upgrade.timer": "systemctl is-active apt-daily-upgrade.timer",
+        "chmod 755 /var/log/telekit": "stat -c %a /var/log/telekit",
     }
     for command, measure in harm.items():
         before = shell(provisioned, "gw-mairie", measure)

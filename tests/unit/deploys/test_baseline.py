@@ -35,6 +35,43 @@ def unit(time: str, *, reload: str = "no", text: str = "port 0\n") -> list[str]:
     ]
 
 
+@pytest.fixture
+def passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An sshd whose configuration is in this folder, and what it says."""
+    program = tmp_path / "bin" / "sshd"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ncat {tmp_path}/effective\n")
+    program.chmod(0o755)
+    (tmp_path / "sshd_config.d").mkdir()
+    (tmp_path / "sshd_config").write_text("Include /etc/ssh/sshd_config.d/*.conf\nPasswordAuthentication yes\n")
+    (tmp_path / "sshd_config.d" / "00-telekit.conf").write_text("PasswordAuthentication no\n")
+    (tmp_path / "effective").write_text("port 22\npasswordauthentication no\n")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def opened(folder: Path) -> tuple[str, ...]:
+    command = sshd.PasswordsOpenSsh().command().replace("/etc/ssh", str(folder))
+    said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    return sshd.PasswordsOpenSsh().process(said.splitlines())
+
+
+def test_passwords_that_sshd_never_hears_of_are_no_matter(passwords: Path) -> None:
+    assert opened(passwords) == ()
+
+
+def test_a_file_that_opens_ssh_to_passwords_before_ours_is_named(passwords: Path) -> None:
+    (passwords / "sshd_config.d" / "00-cloud.conf").write_text("passwordauthentication YES\n")
+    (passwords / "effective").write_text("port 22\npasswordauthentication yes\n")
+    assert str(passwords / "sshd_config.d" / "00-cloud.conf") in opened(passwords)
+
+
+def test_our_own_file_when_it_was_edited_is_simply_written_again(passwords: Path) -> None:
+    (passwords / "sshd_config.d" / "00-telekit.conf").write_text("PasswordAuthentication yes\n")
+    (passwords / "effective").write_text("port 22\npasswordauthentication yes\n")
+    assert opened(passwords) == ()
+
+
 FILES = {"/etc/chrony/chrony.conf": "port 0\n"}
 BEFORE, AFTER = "Wed 2026-11-25 02:35:34.499999 UTC", "Wed 2026-11-25 02:35:34.600000 UTC"
 
