@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from toolkit import journal
 from toolkit.enrolment import Enrolment
-from toolkit.model import Agent, Commune, Desktop, Extra, Gateway, Laptop, Machine
+from toolkit.model import Agent, Commune, Derogation, Desktop, Extra, Gateway, Laptop, Machine
 from toolkit.result import MachineReport, Observer, Result, State, counted
 from toolkit.targets import HOMELESS, Job, targets_of
 from toolkit.unfinished import Unfinished, unfinished
@@ -139,6 +139,9 @@ class Picture:
                 {"agent": extra.agent, "application": extra.application, "ends": str(extra.until)}
                 for extra in ending_extras(self.commune)
             ],
+            "ending_derogations": [
+                {"check": one.check, "machine": one.machine, "ends": str(one.until)} for one in ending_derogations(self.commune)
+            ],
             "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
         }
 
@@ -169,6 +172,8 @@ class Picture:
             yield f"Pending on {counted(len(self.pending.machines), 'machine')}: {self.pending.reason}."
         if soon := ending(self.commune):
             yield "Accesses that end soon: " + ", ".join(f"{a.identifier} ({a.last_day})" for a in soon) + "."
+        if derogations := ending_derogations(self.commune):
+            yield "Derogations that end soon: " + ", ".join(f"{d.check} ({d.until})" for d in derogations) + "."
         if extras := ending_extras(self.commune):
             yield "Extras that end soon: " + ", ".join(f"{e.agent}: {e.application} ({e.until})" for e in extras) + "."
         if summary["authority_days"] is not None:
@@ -211,6 +216,12 @@ def ending_extras(commune: Commune) -> list[Extra]:
     """The applications that agents have beside their profile and soon lose, the first to end first."""
     soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
     return sorted((e for e in commune.extras if commune.today <= e.until <= soon), key=lambda e: (e.until, e.agent))
+
+
+def ending_derogations(commune: Commune) -> list[Derogation]:
+    """The derogations after whose end a check fails again, the first to end first."""
+    soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
+    return sorted((d for d in commune.derogations if commune.today <= d.until <= soon), key=lambda d: (d.until, d.check))
 
 
 def _tunnels(commune: Commune, gateway: Answer | None) -> dict[str, int | None] | None:

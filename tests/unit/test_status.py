@@ -15,8 +15,9 @@ from toolkit import journal
 from toolkit.enrolment import Enrolment
 from toolkit.inventory import load
 from toolkit.ledger import read, write
+from toolkit.model import Derogation
 from toolkit.result import MachineReport, Result, State
-from toolkit.status import SCRIPT, Answer, Picture, ending
+from toolkit.status import SCRIPT, Answer, Picture, ending, ending_derogations
 from toolkit.targets import Job
 
 LAB = Path(__file__).parents[2] / "inventories" / "lab"
@@ -155,3 +156,10 @@ def test_a_revocation_that_is_not_done_everywhere_is_told_until_it_is(job: Job) 
     assert (left["agent"], left["machine"]) == ("m.durand", "bureau-finances-03")
     provisioned(job, "bureau-finances-03")
     assert picture(job).summary["unfinished_revocations"] == []
+
+
+def test_derogations_that_end_soon_are_told_the_first_first() -> None:
+    commune = load(Path(__file__).parents[2] / "inventories" / "lab", today=date(2026, 6, 1)).commune
+    days = (date(2026, 6, 20), date(2026, 5, 31), date(2027, 1, 1), date(2026, 6, 1))
+    found = replace(commune, derogations=tuple(Derogation(f"c{day}", "le maire", "en cours", day) for day in days))
+    assert [one.until for one in ending_derogations(found)] == [date(2026, 6, 1), date(2026, 6, 20)]

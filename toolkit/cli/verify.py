@@ -49,10 +49,15 @@ def verify(scope: Scope, *, junit: Path | None, html: Path | None, screenshots: 
 def _keep(job: Job, found: VerifyResult, entry: Run, wanted: Wanted) -> Made:
     """The run's evidence, beside the journal, and the reports that are made of it."""
     from toolkit.evidence import record
-    from toolkit.evidence.make import make
+    from toolkit.evidence.make import make, put
+    from toolkit.verify.junit import junit_xml
 
     record.write(job.folder, job.commune, found, entry.entry, entry.file.stem)
-    return make(job.folder, job.commune, job.identities, wanted)
+    if wanted.junit:
+        # For whoever runs it: with what the kept run leaves out.
+        put(wanted.junit, junit_xml(job.commune, found).encode())
+    made = make(job.folder, job.commune, job.identities, replace(wanted, junit=None))
+    return replace(made, written=wanted.files)
 
 
 def _examine(scope: Scope, job: Job, screenshots: Path | None) -> VerifyResult:

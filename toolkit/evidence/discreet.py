@@ -17,16 +17,17 @@ WORD = re.compile(r"[\w.-]+")
 
 def discreet(commune: Commune, found: VerifyResult) -> VerifyResult:
     """The same result, to be kept: no agent's name, no address from where somebody worked, no laptop that was off."""
-    agents = {agent.identifier: "an agent" for agent in commune.agents}
     laptops = {machine.name for machine in commune.machines if machine.role is Role.LAPTOP}
     silent = {name: SILENT if name in laptops else why for name, why in found.unreachable.items()}
+    # What another machine's check says of a laptop that is off tells as much as its own.
+    people = {name: "a laptop" for name in silent if name in laptops} | {a.identifier: "an agent" for a in commune.agents}
 
     def told(result: CheckResult) -> CheckResult:
         if result.machine in silent and result.outcome == NOT_CHECKED:
             return replace(result, seen=silent[result.machine], detail=silent[result.machine])
         if result.outcome == PASSED and result.check.partition(":")[0] in PERSONAL:
             return replace(result, seen=LEFT_OUT, detail=LEFT_OUT)
-        return replace(result, seen=_without(result.seen, agents), detail=_without(result.detail, agents))
+        return replace(result, seen=_without(result.seen, people), detail=_without(result.detail, people))
 
     return replace(found, results=tuple(map(told, found.results)), unreachable=silent)
 

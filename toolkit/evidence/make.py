@@ -46,7 +46,7 @@ def make(folder: Path, commune: Commune, identities: tuple[Path, ...], wanted: W
     if wanted.junit:
         from toolkit.verify.junit import junit_xml
 
-        _write(wanted.junit, junit_xml(commune, run.found).encode())
+        put(wanted.junit, junit_xml(commune, run.found).encode())
     if wanted.html or wanted.pdf:
         report = contents(wanted.language, commune, run, signed, journal.digest_of(folder))
         _show(report, wanted)
@@ -57,15 +57,15 @@ def _show(report: Report, wanted: Wanted) -> None:
     if wanted.html:
         from toolkit.evidence.page import page
 
-        _write(wanted.html, page(report).encode())
+        put(wanted.html, page(report).encode())
     if wanted.pdf:
         from toolkit.evidence.paper import pdf
 
-        _write(wanted.pdf, pdf(report))
+        put(wanted.pdf, pdf(report))
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Where it is wanted; its folder is made."""
+def put(file: Path, content: bytes) -> None:
+    """Write where it is wanted; its folder is made."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)

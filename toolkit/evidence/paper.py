@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
+import PIL.Image
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_LEFT, TA_RIGHT
 from reportlab.lib.pagesizes import A4
@@ -127,10 +128,16 @@ def _section(section: Section) -> Iterator[Flowable]:
     title = _Title(_safe(section.title), _style(16, bold=True, colour=BLUE, after=6))
     title.anchor = section.anchor
     yield Spacer(1, 14)
-    yield CondPageBreak(45 * mm)
+    yield CondPageBreak(_room(section))
     yield title
     for block in section.blocks:
         yield from _block(block)
+
+
+def _room(section: Section) -> float:
+    """What must have room under a section's heading: some lines, or the drawing that it begins with."""
+    drawings = [block.drawing for block in section.blocks[:2] if isinstance(block, Figure) and block.drawing]
+    return 45 * mm + sum(drawing.height * DRAWING / drawing.width for drawing in drawings)
 
 
 def _block(block: Block) -> Iterator[Flowable]:
@@ -196,11 +203,18 @@ def _fact(fact: Fact) -> Paragraph:
 
 
 def _figure(block: Figure) -> Flowable:
-    if block.drawing:
-        shown: Flowable = graphic(block.drawing, DRAWING)
-    else:
-        width, height = ImageReader(io.BytesIO(block.png)).getSize()
-        scale = min(INNER / width, PICTURE / height)
-        shown = Image(io.BytesIO(block.png), width * scale, height * scale)
+    shown = graphic(block.drawing, DRAWING) if block.drawing else _picture(block.png)
     shown.hAlign = "LEFT"
     return KeepTogether([Spacer(1, 4), shown, _words(block.caption, _style(9, colour=SOFT, after=6))])
+
+
+def _picture(png: bytes) -> Flowable:
+    """A picture that a machine sent, if it is one."""
+    try:
+        # Wholly decoded: reportlab reads the size alone, and would stop in the middle of the document.
+        PIL.Image.open(io.BytesIO(png), formats=("PNG",)).load()
+        width, height = ImageReader(io.BytesIO(png)).getSize()
+    except Exception:  # noqa: BLE001 - whatever is wrong with a picture, the report must come
+        return Spacer(1, 1)
+    scale = min(INNER / width, PICTURE / height)
+    return Image(io.BytesIO(png), width * scale, height * scale)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from toolkit.evidence.blocks import BAD, GOOD, OPEN, Block, Bullets, Cell, Column, Head, Item, Section, Table, Text
+from toolkit.evidence.norms import outcomes_of
 from toolkit.evidence.record import Record
 from toolkit.evidence.themes import anchor, sentence
 from toolkit.evidence.words import Words
@@ -62,26 +63,26 @@ def verdict(words: Words, record: Record) -> tuple[str, str]:
 
 
 def _questions(words: Words, record: Record) -> Table:
-    outcomes: dict[str, Counter[str]] = {}
-    for result in record.found.results:
-        outcomes.setdefault(result.check.partition(":")[0], Counter())[result.outcome] += 1
-    rows = tuple(
-        (Cell(words(f"question_{key}")), _answer(words, sum((outcomes.get(check, Counter()) for check in checks), Counter())))
-        for key, checks in QUESTIONS
-    )
+    outcomes = outcomes_of(record)
+    rows = tuple((Cell(words(f"question_{key}")), _answer(words, record, checks, outcomes)) for key, checks in QUESTIONS)
     return Table(words("questions"), (Column(words("question"), share=3), Column(words("answer"), share=2)), rows)
 
 
-def _answer(words: Words, outcomes: Counter[str]) -> Cell:
-    if outcomes["failed"]:
-        return Cell(words.some(outcomes["failed"], "answer_no"), BAD)
-    if outcomes["derogation"]:
-        return Cell(words.some(outcomes["derogation"], "answer_accepted"), OPEN)
-    if not outcomes[PASSED]:
+def _answer(words: Words, record: Record, checks: tuple[str, ...], outcomes: Mapping[str, Counter[str]]) -> Cell:
+    """Yes only if everything was tried and passed; of a run of some machines alone, every check must have been made."""
+    total = sum((outcomes.get(check, Counter()) for check in checks), Counter())
+    missing = not record.head.whole and any(check not in outcomes for check in checks)
+    if total["failed"]:
+        return Cell(words.some(total["failed"], "answer_no"), BAD)
+    if total["derogation"]:
+        return Cell(words.some(total["derogation"], "answer_accepted"), OPEN)
+    if not total[PASSED]:
         return Cell(words("answer_unknown"), OPEN)
-    if outcomes["not checked"]:
-        return Cell(words("answer_partly", passed=words.number(outcomes[PASSED]), of=words.number(outcomes.total())), OPEN)
-    return Cell(words.some(outcomes[PASSED], "answer_yes"), GOOD)
+    if total["not checked"]:
+        return Cell(words("answer_partly", passed=words.number(total[PASSED]), of=words.number(total.total())), OPEN)
+    return (
+        Cell(words.some(total[PASSED], "answer_so_far"), OPEN) if missing else Cell(words.some(total[PASSED], "answer_yes"), GOOD)
+    )
 
 
 def _to_mend(words: Words, record: Record) -> Iterator[Item]:

@@ -102,7 +102,9 @@ def test_what_was_not_checked_is_never_called_good(keep: Keep, shown: Shown, kep
 
 def test_a_run_of_some_machines_says_so(keep: Keep, shown: Shown, kept: Record) -> None:
     some = record.read(keep("2026-03-03Z", results=kept.found.results[:1], machines=("gw",), unreachable={}))
-    assert "n’a porté que sur 1 des 4 machines" in Outline(shown(some)).text
+    text = Outline(shown(some)).text
+    assert "n’a porté que sur 1 des 4 machines" in text
+    assert "Oui pour le seul essai fait" in text and "Oui, " not in text
 
 
 def test_people_are_numbers_and_laptops_that_are_off_have_no_name(shown: Shown) -> None:

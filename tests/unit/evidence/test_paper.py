@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pypdf
 import pytest
@@ -31,3 +32,10 @@ def test_the_pdf_has_every_section_and_what_machines_said_as_text(commune: Commu
 def test_the_same_report_gives_the_same_bytes(commune: Commune, kept: Record) -> None:
     report = contents("fr", commune, kept, SIGNED, "d" * 64)
     assert pdf(report) == pdf(report)
+
+
+def test_a_picture_that_is_none_spoils_no_report(commune: Commune, kept: Record) -> None:
+    broken = replace(kept.pictures[0], png=kept.pictures[0].png[:60])
+    for picture in (broken, replace(broken, png=b"<svg onload=x>")):
+        report = contents("fr", commune, replace(kept, pictures=(picture,)), SIGNED, "d" * 64)
+        assert pdf(report).startswith(b"%PDF")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.evidence.conftest import MIXED, Keep
+from tests.unit.evidence.conftest import MIXED, Keep, result
 from toolkit.errors import UsageError
 from toolkit.evidence import record
 from toolkit.evidence.record import Record
@@ -32,6 +32,12 @@ def test_nothing_in_it_tells_who_worked_from_where_or_when(kept: Record) -> None
     for personal in ("a.un", "203.0.113.9", "08:00", "Alice", "no answer from"):
         assert personal not in text
     assert "an agent is working on poste-1 now" in text
+
+
+def test_another_machine_that_missed_a_laptop_does_not_name_it(keep: Keep) -> None:
+    other = result("is-refused-other-laptops", "not checked", "it takes portable-2 too: silent. Not portable-20", "portable-1")
+    run = record.read(keep(results=(other,)))
+    assert run.found.results[0].seen == "it takes a laptop too: silent. Not portable-20"
 
 
 def test_the_same_run_gives_the_same_bytes_readable_by_the_operators_alone(keep: Keep) -> None:
