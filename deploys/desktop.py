@@ -16,6 +16,7 @@ from deploys.firewall import firewall
 from deploys.keyboard import LAYOUT_CODES, keyboard
 from deploys.packages import install
 from deploys.reread import reread
+from deploys.second_factor import second_factor
 from deploys.service import run
 from deploys.sound import sound
 from deploys.sshd import SshPorts
@@ -116,6 +117,7 @@ def desktop() -> None:
     ssh_ports = host.get_fact(SshPorts)
     firewall(rules(me, commune, ssh_ports))
     _session(commune.policy)
+    second_factor(me, commune)
     agent_accounts(commune.agents_of(me))
 
     # xrdp reads its configuration and certificate anew for each connection: a restart would only throw people out.

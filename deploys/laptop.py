@@ -40,7 +40,7 @@ def laptop() -> None:
     baseline()
     engine = [] if host.get_fact(wireguard.KernelHasWireGuard) else ["wireguard-go"]
     install(name="Install the tunnel", packages=["nftables", "wireguard-tools", "libpam-systemd", "polkitd", "procps", *engine])
-    remote_desktop(agent, commune)
+    remote_desktop(agent, commune, second_factor=bool(host.data.get("second_factor")))
     antivirus(commune)
     agent_accounts([agent] if agent else [])
     keyboard(commune.policy.keyboard)

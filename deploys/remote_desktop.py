@@ -61,8 +61,8 @@ def launcher(title: str, comment: str, command: str, icon: str, *, remote: bool 
     return render("remote-desktop/launcher.desktop.j2", title=title, comment=comment, command=command, icon=icon, remote=remote)
 
 
-def client(agent: Agent, commune: Commune) -> str:
-    """The program behind the agent's icon."""
+def client(agent: Agent, commune: Commune, *, second_factor: bool = False) -> str:
+    """The program behind the agent's icon. second_factor: it asks for a code beside the password."""
     policy = commune.policy
     return render(
         "remote-desktop/telekit-bureau.py.j2",
@@ -73,6 +73,7 @@ def client(agent: Agent, commune: Commune) -> str:
         layout_code=LAYOUT_CODES.get(policy.keyboard, ""),
         clipboard=policy.clipboard is not Clipboard.NONE,
         drives=policy.drives,
+        second_factor=second_factor,
     )
 
 
@@ -81,7 +82,7 @@ def client_packages() -> list[str]:
     return [*host.get_fact(Offered, packages=CLIENTS)[:1], *WINDOW]
 
 
-def remote_desktop(agent: Agent | None, commune: Commune) -> None:
+def remote_desktop(agent: Agent | None, commune: Commune, *, second_factor: bool = False) -> None:
     """Have the agent's desktop one click away."""
     install(name="Install the remote desktop's client", packages=client_packages())
     authority(commune.authority)
@@ -91,7 +92,7 @@ def remote_desktop(agent: Agent | None, commune: Commune) -> None:
     if agent is None or agent.desktop is None:
         no_file([LAUNCHER, COMMAND])
         return
-    text_file("Write the remote desktop's command", COMMAND, client(agent, commune), mode="755")
+    text_file("Write the remote desktop's command", COMMAND, client(agent, commune, second_factor=second_factor), mode="755")
     comment = "Ouvrir son poste de travail, avec ses applications, par la connexion protégée de la mairie"
     icon = launcher("Mon bureau à la mairie", comment, COMMAND, "preferences-desktop-remote-desktop", remote=True)
     text_file("Write the remote desktop's icon", LAUNCHER, icon)

@@ -36,8 +36,7 @@ def secret_file(
     dest: str, content: Secret, user: str = "root", group: str = "root", mode: str = "600"
 ) -> Generator[StringCommand, None, None]:
     """Make `dest` hold exactly `content`: private from its first byte, replaced in one step, compared by digest."""
-    data = content.reveal().encode()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(content.reveal().encode()).hexdigest()
     found = host.get_fact(File, path=dest)
     if (
         found
@@ -46,6 +45,13 @@ def secret_file(
     ):
         host.noop(f"file {dest} is already as it should be")
         return
+    yield write_secret(dest, content, user=user, group=group, mode=mode)
+
+
+def write_secret(dest: str, content: Secret, *, user: str = "root", group: str = "root", mode: str = "600") -> StringCommand:
+    """The command that writes it: its content comes on standard input."""
+    data = content.reveal().encode()
+    digest = hashlib.sha256(data).hexdigest()
     path = PurePosixPath(dest)
     script = WRITE.format(
         beside=shlex.quote(str(path.with_name(f".{path.name}.XXXXXXXXXX"))),
@@ -53,4 +59,4 @@ def secret_file(
         mode=shlex.quote(mode),
         dest=shlex.quote(dest),
     )
-    yield StringCommand(script, _stdin=f"{digest}\n{base64.encodebytes(data).decode()}")
+    return StringCommand(script, _stdin=f"{digest}\n{base64.encodebytes(data).decode()}")

@@ -79,7 +79,10 @@ class Enrolment:
         """Machine name → its recipe's host.data, as things stand."""
         shared = self._preshared()
         return {
-            m.name: data_of(m, self.job.commune, self._passwords(m), shared) | self._escrow(m) | self._revoked(m)
+            m.name: data_of(m, self.job.commune, self._passwords(m), shared)
+            | self._escrow(m)
+            | self._revoked(m)
+            | self._second_factors(m)
             for m in self.job.machines
         }
 
@@ -93,6 +96,17 @@ class Enrolment:
             return {"voided": tuple(dict.fromkeys(agents))}
         mine = [entry for entry in self.ledger.revoked if entry.laptop == machine.name and entry.reason == ledger.LEFT]
         return {"given_up": tuple(entry.key for entry in mine)} if mine else {}
+
+    def _second_factors(self, machine: Machine) -> dict[str, object]:
+        """A desktop's: agent identifier → seed and emergency codes. A laptop's: whether its agent is asked for a code."""
+        from toolkit.second_factor import demanded
+
+        commune = self.job.commune
+        if isinstance(machine, Desktop):
+            found = {a.identifier: demanded(self._vault, a, commune) for a in commune.agents_of(machine)}
+            return {"second_factors": {identifier: factor.whole for identifier, factor in found.items() if factor}}
+        agent = commune.agent_of.get(machine.name)
+        return {"second_factor": demanded(self._vault, agent, commune) is not None} if agent else {}
 
     def _escrow(self, machine: Machine) -> dict[str, object]:
         """A gateway's own key, for the day on which it has none: the one that the laptops know, or nothing."""
@@ -123,6 +137,14 @@ class Enrolment:
         """Agent identifier → first password, for the agents who were given one."""
         found = {a.identifier: self._vault.get(f"password/{a.identifier}") for a in self.job.commune.agents}
         return {identifier: password for identifier, password in found.items() if password is not None}
+
+    def known_seeds(self) -> dict[str, Secret]:
+        """Agent identifier → seed of the second factor, for the agents whose desktop asks for its codes."""
+        from toolkit.second_factor import asked, known
+
+        commune = self.job.commune
+        found = {a.identifier: known(self._vault, a) for a in commune.active_agents if asked(a, commune)}
+        return {identifier: factor.seed for identifier, factor in found.items() if factor}
 
     # -- what machines answered --------------------------------------------------------------------------------------
 

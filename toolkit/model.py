@@ -468,6 +468,10 @@ class Commune:
     def profile_named(self) -> dict[str, Profile]:
         return {p.name: p for p in self.profiles}
 
+    def second_factor_of(self, agent: Agent) -> SecondFactor:
+        """Whether the agent's desktop asks for a code; without a desktop there is nothing to ask at."""
+        return self.profile_named[agent.profile].second_factor if agent.desktop else SecondFactor.OFF
+
     @cached_property
     def _extras_of(self) -> dict[str, tuple[Extra, ...]]:
         found: dict[str, list[Extra]] = {}

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from deploys import antivirus, desktop, portal, remote_desktop, resolver, tunnel
+from deploys import antivirus, desktop, portal, remote_desktop, resolver, second_factor, tunnel
 from deploys.template import render
 from toolkit.model import (
     Agent,
@@ -93,6 +93,8 @@ TEXTS: dict[str, Callable[[], str]] = {
     "desktop/sesman.ini": lambda: desktop.session_policy(Policy()),
     "desktop/sesman-guarded.ini": lambda: desktop.session_policy(guarded()),
     "desktop/sesman-open-handed.ini": lambda: desktop.session_policy(open_handed()),
+    "desktop/pam": lambda: second_factor.service(second_factor=False),
+    "desktop/pam-second-factor": lambda: second_factor.service(second_factor=True),
     "desktop/session": lambda: render("xrdp/session.j2"),
     "desktop/polkit.rules": lambda: render("polkit/desktop.rules.j2", group="telekit-agents"),
     "desktop/xfwm4.xml": lambda: render("xfce/xfwm4.xml.j2"),
@@ -119,6 +121,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "laptop/telekit-portail": lambda: portal.command(town()),
     "laptop/polkit.rules": lambda: render("polkit/laptop.rules.j2", agent=AGENT),
     "laptop/telekit-bureau": lambda: remote_desktop.client(AGENT, town()),
+    "laptop/telekit-bureau-second-factor": lambda: remote_desktop.client(AGENT, town(), second_factor=True),
     "laptop/telekit-bureau.desktop": lambda: remote_desktop.launcher("Bureau", "Commentaire", "/bin/x", "icône", remote=True),
     "laptop/icons": lambda: render("remote-desktop/icons.sh.j2", launchers=remote_desktop.LAUNCHERS),
     "laptop/xfce4-screensaver.xml": lambda: render("xfce/xfce4-screensaver.xml.j2", minutes=10),

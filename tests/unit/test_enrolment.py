@@ -175,6 +175,19 @@ def test_a_recipe_gets_the_passwords_of_its_own_agents_and_no_others(folder: Pat
     assert "passwords" not in data["gw-mairie"]
 
 
+def test_a_desktop_gets_the_second_factors_of_its_own_agents_and_a_laptop_gets_none(folder: Path) -> None:
+    found = Enrolment(job(folder))
+    data = found.data()
+    assert data["bureau-finances-03"]["second_factors"] == {}
+    factors = data["bureau-partage-01"]["second_factors"]
+    assert isinstance(factors, dict)
+    assert list(factors) == ["k.benali"]
+    assert len(factors["k.benali"].reveal().split()) == 9
+    assert [data[name].get("second_factor") for name in ("portable-041", "portable-042", "gw-mairie")] == [False, True, None]
+    assert found.known_seeds() == {"k.benali": Secret(factors["k.benali"].reveal().split()[0])}
+    assert found.data()["bureau-partage-01"]["second_factors"] == factors
+
+
 def test_the_letter_holds_the_password_that_the_desktop_got_and_only_its_owner_reads_it(folder: Path, tmp_path: Path) -> None:
     first = Enrolment(job(folder))
     given = first.data()["bureau-finances-03"]["passwords"]

@@ -47,13 +47,15 @@ class Outside(Protocol):
 class Evidence:
     """What all checks of a run share.
 
-    passwords: agent identifier → the first password of the remote desktop. screenshots: where pictures are kept, if anywhere.
+    passwords: agent identifier → the first password of the remote desktop. seeds: agent identifier → the seed of their codes.
+    screenshots: where pictures are kept, if anywhere.
     """
 
     commune: Commune
     connections: Connections
     internet: Outside | None = None
     passwords: Mapping[str, Secret] = field(default_factory=dict)
+    seeds: Mapping[str, Secret] = field(default_factory=dict)
     screenshots: Path | None = None
     pictures: list[Path] = field(default_factory=list)
     _known: dict[object, object] = field(default_factory=dict)

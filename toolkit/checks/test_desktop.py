@@ -6,7 +6,7 @@ from toolkit.checks.declare import Case, NotCheckedError, Theme, check
 from toolkit.checks.probe import Door, knock
 from toolkit.checks.rdp import TLS
 from toolkit.checks.subject import Subject
-from toolkit.model import RDP_PORT, Desktop, Gateway, Machine
+from toolkit.model import RDP_PORT, Agent, Desktop, Gateway, Machine, SecondFactor
 
 
 @check(
@@ -75,3 +75,31 @@ def test_speaks_tls_with_the_right_certificate(subject: Subject) -> str:
     assert seen["old"] == "refused", "TLS 1.1 is accepted"
     assert seen["plain"] == "refused", "RDP without TLS is accepted"
     return f"{seen['version']}, until {seen['end']}"
+
+
+def _required(subject: Subject) -> list[Agent]:
+    commune = subject.commune
+    return [a for a in commune.agents_of(subject.desktop) if commune.second_factor_of(a) is SecondFactor.REQUIRED]
+
+
+@check(
+    Theme.DESKTOP,
+    "Agents of whom a code is required have a second factor, and no way around it",
+    titre="Les agents à qui un code est demandé ont un second facteur, sans moyen de s’en passer",
+    tried="reading what {machine} asks for before a remote session, and of whom",
+    expected="the module that asks for a code; a secret for each of them, for root alone; none of them among the exceptions",
+    fix="telekit provision",
+    cases=lambda subject: [Case("required", "")] if _required(subject) else [],
+)
+def test_required_codes_are_asked_for(subject: Subject, case: Case) -> str:
+    names = [agent.identifier for agent in _required(subject)]
+    script = (
+        "grep -Eq '^auth +required +pam_google_authenticator' /etc/pam.d/xrdp-sesman || echo 'no code is asked for'\n"
+        "grep -q nullok /etc/pam.d/xrdp-sesman && echo 'a missing secret opens'\n"
+        f"for name in {' '.join(names)}; do\n"
+        '  [ "$(stat -c %U:%a /etc/telekit/totp/$name 2>/dev/null)" = root:400 ] || echo "$name has no secret of root\'s alone"\n'
+        '  grep -qxF "$name" /etc/telekit/password-alone && echo "$name comes in without a code"\ndone\ntrue\n'
+    )
+    found = subject.output(script).splitlines()
+    assert not found, "; ".join(found)
+    return ", ".join(names)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolkit.checks.declare import NotCheckedError, Theme, check
+from toolkit.checks.declare import Case, NotCheckedError, Theme, check
+from toolkit.checks.prompt import asks, typed
 from toolkit.checks.screen import Attempt, Login, desktop_of, first_password, log_in, log_off, presence
 from toolkit.checks.subject import Subject
 from toolkit.model import Secret
@@ -49,7 +50,7 @@ def _keep(subject: Subject, desktop: Subject, login: Login) -> Path | None:
 def test_opens_the_desktop(subject: Subject) -> str:
     with _free(subject) as desktop:
         password = first_password(desktop, subject.agent)
-        login = log_in(subject, Attempt(subject.agent, password))
+        login = log_in(subject, Attempt(subject.agent, typed(desktop, subject.agent, password)))
         kept = _keep(subject, desktop, login)
         assert login.desktop, str(login)
         assert presence(desktop, subject.agent, None).session, f"{login}, but {subject.agent.identifier} has no session there"
@@ -86,6 +87,33 @@ def test_refuses_a_wrong_password(subject: Subject) -> str:
     with _free(subject) as desktop:
         if presence(desktop, subject.agent, None).session:
             raise NotCheckedError(f"{subject.agent.identifier} has a session on {desktop.name}")
-        login = log_in(subject, Attempt(subject.agent, Secret("certainly-not-this"), seconds=8))
+        # With the right code where one is asked for: it must not stand in for the password.
+        login = log_in(subject, Attempt(subject.agent, typed(desktop, subject.agent, Secret("certainly-not-this")), seconds=8))
+        assert not presence(desktop, subject.agent, None).session, f"a session was opened: {login}"
+    return f"no session; {login}"
+
+
+def _asked_for_a_code(subject: Subject) -> list[Case]:
+    """The agent's desktop, if it asks them for a code."""
+    agent = subject.commune.agent_of.get(subject.name)
+    return [Case(agent.desktop, agent.desktop)] if agent and agent.desktop and asks(subject, agent) else []
+
+
+@check(
+    Theme.DESKTOP,
+    "The password alone does not open {case}: a code is asked for too",
+    titre="Le mot de passe seul n’ouvre pas {case} : un code est demandé en plus",
+    tried="the same login from {machine} with the right password and no code",
+    expected="no desktop, and no session of the agent on the desktop",
+    fix="telekit provision, for /etc/pam.d/xrdp-sesman and /etc/telekit/totp on the desktop",
+    cases=_asked_for_a_code,
+    seconds=60,
+)
+def test_refuses_the_password_alone(subject: Subject, case: Case) -> str:
+    with _free(subject) as desktop:
+        if presence(desktop, subject.agent, None).session:
+            raise NotCheckedError(f"{subject.agent.identifier} has a session on {desktop.name}")
+        password = first_password(desktop, subject.agent)
+        login = log_in(subject, Attempt(subject.agent, password, seconds=8))
         assert not presence(desktop, subject.agent, None).session, f"a session was opened: {login}"
     return f"no session; {login}"

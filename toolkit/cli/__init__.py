@@ -19,6 +19,7 @@ from toolkit.cli.lab import lab
 from toolkit.cli.options import example
 from toolkit.cli.report import report
 from toolkit.cli.revoke import revoke
+from toolkit.cli.second_factor import second_factor
 from toolkit.cli.trust import trust
 from toolkit.cli.verify import verify
 from toolkit.errors import Problem, TelekitError
@@ -60,6 +61,7 @@ for command in (
 
 agent.add_command(revoke)
 agent.add_command(kit)
+agent.add_command(second_factor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -73,19 +73,20 @@ def _examine(scope: Scope, job: Job, screenshots: Path | None) -> VerifyResult:
         scope.report.phase("Connecting", everything.names)
         session.connect()
         scope.report.phase("Verifying", job.names)
+        passwords, seeds = _secrets(scope, enrolment)
         return run(
-            commune, session, only=job.names, internet=internet(job.folder), passwords=_passwords(scope, enrolment),
+            commune, session, only=job.names, internet=internet(job.folder), passwords=passwords, seeds=seeds,
             screenshots=screenshots, emit=lambda done: _follow(scope, done), parallel=job.parallel,
         )  # fmt: skip
 
 
-def _passwords(scope: Scope, enrolment: Enrolment) -> dict[str, Secret]:
-    """The first passwords of remote desktops; whoever may not open the secrets verifies the rest."""
+def _secrets(scope: Scope, enrolment: Enrolment) -> tuple[dict[str, Secret], dict[str, Secret]]:
+    """First passwords and seeds of second factors; whoever may not open the secrets verifies the rest."""
     try:
-        return enrolment.known_passwords()
+        return enrolment.known_passwords(), enrolment.known_seeds()
     except TelekitError as error:
         scope.report.warn([replace(error.problem, warning=True)])
-        return {}
+        return {}, {}
 
 
 def _with_counterparts(job: Job) -> tuple[Machine, ...]:

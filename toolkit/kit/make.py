@@ -15,6 +15,7 @@ from toolkit.kit.contents import Keys, contents
 from toolkit.ledger import Ledger
 from toolkit.model import Agent, Commune, Laptop
 from toolkit.result import Result, counted
+from toolkit.second_factor import asked, handed_out, known
 from toolkit.secrets import Vault
 from toolkit.targets import Job
 
@@ -34,18 +35,20 @@ class Wish:
 
 @dataclass(frozen=True)
 class Made:
-    """One kit that was written."""
+    """One kit that was written. coded: a second factor is in it."""
 
     agent: Agent
     laptop: Laptop
     path: Path
     expires: str
+    coded: bool = False
 
     @property
     def facts(self) -> dict[str, object]:
         return {
             "agent": self.agent.identifier, "laptop": self.laptop.name, "system": str(self.laptop.system),
             "kit": str(self.path), "expires": self.expires or None,
+            "second_factor": self.coded,
         }  # fmt: skip
 
     @property
@@ -89,6 +92,8 @@ class _Workshop:
         self.job = job
         self.before = ledger.read(job.folder)
         self.book: Ledger = self.before.allocated(job.commune)
+        # Those whose second factor is new with this kit: their desktops do not know it yet.
+        self.enrolled: list[Agent] = []
         gateway = job.commune.gateway
         if gateway.name not in self.book.keys:
             hint = f"telekit provision --commune {job.commune.slug} --role gateway, then make the kit"
@@ -113,19 +118,26 @@ class _Workshop:
             if not laptop.managed:
                 self.book = device.enrol(self.book, self.vault, laptop, agent)
                 self.book = device.handed_over(self.book, laptop, agent, self.job.commune)
-        if any(not self.job.commune.laptop_named[agent.laptop or ""].managed for agent in agents):
+        coded = [agent for agent in agents if asked(agent, self.job.commune)]
+        self.enrolled = [agent for agent in coded if known(self.vault, agent) is None]
+        for agent in coded:
+            handed_out(self.vault, agent, self.job.commune)
+        unmanaged = any(not self.job.commune.laptop_named[agent.laptop or ""].managed for agent in agents)
+        if unmanaged:
             # What proves a desktop's identity is in these kits.
             authority.ensure(self.job.folder, self.vault, self.job.commune)
+        if unmanaged or coded:
             self.vault.save()
         ledger.write(self.job.folder, self.book)
 
     def kit(self, agent: Agent, wish: Wish) -> Made:
         laptop = self.commune.laptop_named[agent.laptop or ""]
         keys = self._keys(laptop)
-        files = contents(agent, laptop, self.commune, keys)
+        factor = handed_out(self.vault, agent, self.commune) if asked(agent, self.commune) else None
+        files = contents(agent, laptop, self.commune, keys, factor)
         path = folder.place(wish.output, agent, archive=wish.archive)
         (folder.write_archive if wish.archive else folder.write_folder)(path, files)
-        return Made(agent, laptop, path, keys.expires.isoformat() if keys else "")
+        return Made(agent, laptop, path, keys.expires.isoformat() if keys else "", factor is not None)
 
     def _keys(self, laptop: Laptop) -> Keys | None:
         private = None if laptop.managed else self.vault.get(device.tunnel_key(laptop))
@@ -168,9 +180,16 @@ def _result(workshop: _Workshop, made: Sequence[Made], index: Path | None) -> Re
     summary = {
         "agents": [kit.facts for kit in made], "index": str(index) if index else None, "without_device": left,
     }  # fmt: skip
-    follows = f"telekit provision --commune {commune.slug} --role gateway" if workshop.gateway_waits else ""
+    follows = _follows(workshop)
     return Result(COMMAND, commune.slug, summary=summary, problems=tuple(_warnings(commune, made, left)),
                   closing=_closing(made, index), next=follows)  # fmt: skip
+
+
+def _follows(workshop: _Workshop) -> str:
+    """What makes the kits good for what they promise."""
+    roles = [role for role, waits in (("gateway", workshop.gateway_waits), ("desktop", workshop.enrolled)) if waits]
+    provision = f"telekit provision --commune {workshop.commune.slug}"
+    return " ".join([provision, *(f"--role {role}" for role in roles)]) if roles else ""
 
 
 def _warnings(commune: Commune, made: Sequence[Made], left: Sequence[str]) -> list[Problem]:
@@ -198,4 +217,6 @@ def _closing(made: Sequence[Made], index: Path | None) -> str:
     days = sorted({kit.expires for kit in made if kit.expires})
     if days:
         lines.append(f"With a tunnel's key inside: hand over by {days[0]}, then delete; first connection until that day.")
+    if any(kit.coded for kit in made):
+        lines.append("With a second factor inside: hand over, then delete.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The sheet on one page of A4 as PDF, set as large as it fits."""
+"""The sheet as PDF, each page of A4 set as large as it fits."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ RED, PALE_RED = HexColor("#9e1b1b"), HexColor("#fcefee")
 GREY = HexColor("#4a4a4a")
 
 
-def pdf(sheet: Sheet) -> bytes:
-    """The page; the same sheet always gives the same bytes."""
+def pdf(sheet: Sheet, *more: Sheet) -> bytes:
+    """A page for each; the same sheets always give the same bytes."""
     letters()
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=A4, lang="fr-FR", invariant=1)
     canvas.setTitle(f"{TITLE} : {sheet.agent}")
     canvas.setAuthor(sheet.commune)
     canvas.setSubject("Première connexion, aide, perte ou vol")
-    _draw(canvas, sheet, _fitting(sheet))
-    canvas.showPage()
+    for each in (sheet, *more):
+        _draw(canvas, each, _fitting(each))
+        canvas.showPage()
     canvas.save()
     return buffer.getvalue()
 
@@ -103,7 +104,7 @@ def _layout(sheet: Sheet, size: float, named: int) -> _Layout:
         facts=[
             [paragraph(name, style(SMALLEST, color=GREY)), paragraph(value, style(13, bold=True))] for name, value in sheet.facts
         ],
-        title=paragraph("Votre première connexion", style(17, bold=True, color=BLUE)),
+        title=paragraph(sheet.heading, style(17, bold=True, color=BLUE)),
         steps=[paragraph(step, body) for step in sheet.steps],
         notes=[paragraph(note, small) for note in notes],
         help=[

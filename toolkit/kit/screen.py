@@ -8,10 +8,10 @@ from toolkit.kit.sheet import TITLE, Sheet
 from toolkit.kit.templates import page
 
 
-def html(sheet: Sheet) -> bytes:
+def html(sheet: Sheet, *more: Sheet) -> bytes:
     """One file that needs no other."""
-    code = _svg(sheet.code) if sheet.code else ""
-    return page("fiche.html.j2", title=TITLE, sheet=sheet, code=code).encode()
+    parts = [(each, _svg(each.code) if each.code else "") for each in (sheet, *more)]
+    return page("fiche.html.j2", title=TITLE, sheet=sheet, parts=parts).encode()
 
 
 def _svg(code: segno.QRCode) -> str:

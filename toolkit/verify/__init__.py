@@ -33,6 +33,7 @@ def run(
     only: Sequence[str] = (),
     internet: Outside | None = None,
     passwords: Mapping[str, Secret] | None = None,
+    seeds: Mapping[str, Secret] | None = None,
     screenshots: Path | None = None,
     emit: Callable[[CheckDone], None] = lambda _: None,
     parallel: int = 50,
@@ -40,14 +41,14 @@ def run(
     """Run every check that concerns these machines (`only`: their names, all of them if empty) over a connected session.
 
     internet: somewhere outside from which to look at the gateway; without it those checks are "not checked".
-    passwords: agent identifier → the desktop password that telekit gave.
+    passwords: agent identifier → the desktop password that telekit gave; seeds: → the seed of the second factor.
     screenshots: a folder for pictures of the remote desktops.
     """
     from toolkit.checks.subject import Evidence, Subject
     from toolkit.verify.examine import Examiner, examine
 
     started, clock = datetime.now().astimezone(), time.monotonic()
-    evidence = Evidence(commune, session, internet, passwords or {}, screenshots)
+    evidence = Evidence(commune, session, internet, passwords or {}, seeds or {}, screenshots)
     subjects = [Subject(m, evidence) for m in commune.machines if not only or m.name in only]
     examiner = Examiner(evidence, subjects, parallel, lambda result: emit(CheckDone(result.machine, result)))
     results = examine(examiner)
