@@ -3,8 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LAB_RELEASE ?= trixie
-# Debian packages that only tests need: a directory server, of which they start their own, and a browser that they look at reports with.
-TEST_PACKAGES := slapd chromium
+# Debian packages that only tests need: a directory server, of which they start their own, and a browser with letters, to look at reports.
+TEST_PACKAGES := slapd chromium fonts-dejavu-core
 
 .PHONY: help install check style types engine-tests process-tests unit-tests test test-packages browser-tests lab-tests lab-engine-tests test-sabotage demo lab-packages lock clean bench
 
