@@ -11,7 +11,8 @@ from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.errors import UsageError
 from toolkit.inventory import load
-from toolkit.model import Commune, Secret
+from toolkit.kit import device
+from toolkit.model import Commune, Secret, System
 from toolkit.revocation.case import Case, Wish, open_case
 from toolkit.revocation.decision import Secrets, decide
 from toolkit.secrets import Vault
@@ -145,3 +146,15 @@ def test_a_departure_leaves_the_password(folder: Path, job: Job) -> None:
     vault.put("password/m.durand", Secret("x"))
     vault.save()
     assert Secrets(open_case(folder, Wish("m.durand")), job).destroy() == 0
+
+
+def test_the_next_kit_holds_another_key_even_if_the_old_one_is_still_in_the_vault(folder: Path, job: Job) -> None:
+    vault = Vault.open(folder, [o.public_key for o in job.commune.operators], job.identities)
+    agent = job.commune.agents[0]
+    laptop = replace(job.commune.laptop_named["portable-041"], system=System.WINDOWS)
+    ledger.write(folder, device.enrol(ledger.read(folder), vault, laptop, agent))
+    old = vault.get("tunnel-key/portable-041")
+    decided(folder, Wish("m.durand"))
+    book = device.enrol(ledger.read(folder), vault, laptop, agent)
+    assert vault.get("tunnel-key/portable-041") != old
+    assert book.keys["portable-041"] not in [entry.key for entry in book.revoked]
