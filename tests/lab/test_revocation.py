@@ -183,6 +183,9 @@ def test_a_device_that_telekit_holds_the_key_of_is_refused_from_outside(town, tm
 def test_a_stolen_laptop_is_shut_out_at_once_and_the_others_lose_nothing(town):
     key = shell(town, "cat /etc/wireguard/private.key", STOLEN)
     assert answers(town, key)
+    # The profile asks for no code; whoever enrolled all the same has such a file.
+    factor = f"/etc/telekit/totp/{VICTIM}"
+    shell(town, f"install -D -m 400 /dev/null {factor}", DESKTOP)
     thief, colleague = Stream(town, STOLEN), Stream(town, OTHER)
     try:
         with at_work(town):
@@ -198,6 +201,7 @@ def test_a_stolen_laptop_is_shut_out_at_once_and_the_others_lose_nothing(town):
         assert desktop["details"]["processes"] > 0
         assert shell(town, f"passwd -S {VICTIM}", DESKTOP).split()[:2] == [VICTIM, "L"]
         assert shell(town, f"getent shadow {VICTIM} | cut -d: -f2 | tr -d '!'", DESKTOP) == ""
+        assert shell(town, f"test -e {factor} || echo gone", DESKTOP) == "gone"
         stopped, went_on = len(thief.numbers), len(colleague.numbers)
         # The program that opens accesses looks every minute; it must not be the one to let the thief in again.
         shell(town, "systemctl restart telekit-access.service")
@@ -227,13 +231,15 @@ def test_its_key_is_refused_when_the_laptop_turns_up_again(town, written):
 
 
 def test_a_desktop_that_was_off_is_done_at_the_next_run(town):
-    desktop = town.lab.machine(SHARED)
+    desktop, factor = town.lab.machine(SHARED), f"/etc/telekit/totp/{COLLEAGUE}"
+    assert shell(town, f"stat -c %a {factor}", SHARED) == "400"
     desktop.unplug("lan0")
     try:
         said = revoke(town, COLLEAGUE)
         assert said["exit_code"] == 1
         assert {m["name"]: m["state"] for m in said["machines"]} == {GATEWAY: "revoked", SHARED: "unreachable"}
         assert said["summary"]["remaining"] == [SHARED]
+        assert vault(town).get(f"totp/{COLLEAGUE}") is None
     finally:
         desktop.plug("lan0")
     told = json.loads(town.telekit("status", "--json", check=False).stdout)["summary"]["unfinished_revocations"]
@@ -241,6 +247,7 @@ def test_a_desktop_that_was_off_is_done_at_the_next_run(town):
     assert until(lambda: town.ssh(SHARED, "true").returncode == 0)
     town.telekit("provision", "--yes", "--only", SHARED)
     assert shell(town, f"passwd -S {COLLEAGUE}", SHARED).split()[:2] == [COLLEAGUE, "L"]
+    assert shell(town, f"test -e {factor} || echo gone", SHARED) == "gone"
     assert json.loads(town.telekit("status", "--json", check=False).stdout)["summary"]["unfinished_revocations"] == []
     record = next((town.inventory / "incidents").glob(f"*-{COLLEAGUE}.md")).read_text(encoding="utf-8")
     assert f"ce qui restait à faire sur {SHARED} a été fait par `telekit provision`" in record
