@@ -187,7 +187,10 @@ def _result(workshop: _Workshop, made: Sequence[Made], index: Path | None) -> Re
 
 def _follows(workshop: _Workshop) -> str:
     """What makes the kits good for what they promise."""
-    roles = [role for role, waits in (("gateway", workshop.gateway_waits), ("desktop", workshop.enrolled)) if waits]
+    carried = [workshop.commune.laptop_named[agent.laptop or ""] for agent in workshop.enrolled]
+    asking = [laptop for laptop in carried if laptop.managed]
+    waiting = (("gateway", workshop.gateway_waits), ("desktop", workshop.enrolled), ("laptop", asking))
+    roles = [role for role, waits in waiting if waits]
     provision = f"telekit provision --commune {workshop.commune.slug}"
     return " ".join([provision, *(f"--role {role}" for role in roles)]) if roles else ""
 

@@ -15,6 +15,7 @@ import zxingcpp
 from PIL import Image
 from pypdf import PdfReader
 
+from toolkit.kit.make import Wish, make
 from toolkit.kit.paper import ROOM, _fitting
 from toolkit.kit.sheet import second_page
 from toolkit.kit.tunnel import code, image
@@ -85,3 +86,15 @@ def test_the_page_for_the_screen_names_both_codes_to_whoever_cannot_see_them(cod
     assert "Code QR à viser avec l’application qui donne les codes" in text
     assert len(set(re.findall(r' id="([^"]+)"', text))) == len(re.findall(r' id="([^"]+)"', text))
     assert text.count("<h1>") == 1
+
+
+def test_what_a_kit_promises_for_the_first_time_is_to_be_provisioned(coded: Any) -> None:
+    csv = coded.folder / "agents.csv"
+    text = csv.read_text(encoding="utf-8")
+    csv.write_text(text.replace("portable-041;;;;", "portable-041;bureau-finances-03;;;"), encoding="utf-8")
+    toml = coded.folder / "commune.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace('owner   = "m.durand"\n', ""), encoding="utf-8")
+    first = make(coded.job(), Wish(("k.benali",), coded.kits))
+    assert first.next == "telekit provision --commune lhay --role desktop --role laptop"
+    assert "With a second factor inside" in first.closing
+    assert make(coded.job(), Wish(("k.benali",), coded.kits)).next == ""
