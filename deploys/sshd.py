@@ -52,18 +52,18 @@ class SshdReadsDropIns(FactBase[bool]):
 
 
 class PasswordsOpenSsh(FactBase[tuple[str, ...]]):
-    """The files that may be why sshd allows passwords although ours refuses them: it takes the first word that it reads."""
+    """The files that may be why sshd takes more than keys although ours does not: it takes the first word that it reads."""
 
     @staticmethod
     def default() -> tuple[str, ...]:
         return ()
 
     def command(self) -> str:
-        ours = f"grep -qi '^PasswordAuthentication no' {DROP_IN} 2>/dev/null"
-        opened = "sshd -T 2>/dev/null | grep -qx 'passwordauthentication yes'"
+        ours = f"grep -qi '^AuthenticationMethods publickey' {DROP_IN} 2>/dev/null"
+        keys_alone = "sshd -T 2>/dev/null | grep -qx 'authenticationmethods publickey'"
         return (
-            f"if {ours} && {opened}; then "
-            f"grep -liE '^\\s*PasswordAuthentication\\s+yes' {MAIN} /etc/ssh/sshd_config.d/*.conf; fi; true"
+            f"if {ours} && ! {keys_alone}; then "
+            f"grep -liE '^\\s*AuthenticationMethods\\s' {MAIN} /etc/ssh/sshd_config.d/*.conf | grep -vxF {DROP_IN}; fi; true"
         )
 
     def process(self, output: list[str]) -> tuple[str, ...]:

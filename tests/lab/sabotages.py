@@ -50,7 +50,8 @@ def _sabotage(
 def _sshd(machine: str) -> Sabotage:
     return _sabotage(
         f"passwords open SSH of {machine}", machine,
-        f"sed -i 's/^PasswordAuthentication no/PasswordAuthentication yes/' /etc/ssh/sshd_config.d/00-telekit.conf; {SSH_AGAIN}",
+        "sed -i 's/^PasswordAuthentication no/PasswordAuthentication yes/; /^AuthenticationMethods/d' "
+        f"/etc/ssh/sshd_config.d/00-telekit.conf; {SSH_AGAIN}",
         {"refuses-passwords-over-ssh"}, "sshd",
     )  # fmt: skip
 
@@ -149,7 +150,8 @@ ON_THE_DESKTOPS = (
     _sabotage("the desktop's clock is its own", OWN, "systemctl stop chrony", {RUN}, "chrony"),
     _sshd(OWN),
     _sabotage("another file opens SSH of a desktop to passwords", SHARED,
-              f"echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-cloud.conf; {SSH_AGAIN}",
+              "printf 'PasswordAuthentication yes\\nAuthenticationMethods any\\n' > /etc/ssh/sshd_config.d/00-cloud.conf; "
+              f"{SSH_AGAIN}",
               {"refuses-passwords-over-ssh"}, "Refuse passwords",
               mend=f"rm /etc/ssh/sshd_config.d/00-cloud.conf; {SSH_AGAIN}"),
 )  # fmt: skip

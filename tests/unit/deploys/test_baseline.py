@@ -44,8 +44,8 @@ def passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     (tmp_path / "sshd_config.d").mkdir()
     (tmp_path / "sshd_config").write_text("Include /etc/ssh/sshd_config.d/*.conf\nPasswordAuthentication yes\n")
-    (tmp_path / "sshd_config.d" / "00-telekit.conf").write_text("PasswordAuthentication no\n")
-    (tmp_path / "effective").write_text("port 22\npasswordauthentication no\n")
+    (tmp_path / "sshd_config.d" / "00-telekit.conf").write_text("AuthenticationMethods publickey\n")
+    (tmp_path / "effective").write_text("port 22\nauthenticationmethods publickey\n")
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return tmp_path
 
@@ -61,14 +61,14 @@ def test_passwords_that_sshd_never_hears_of_are_no_matter(passwords: Path) -> No
 
 
 def test_a_file_that_opens_ssh_to_passwords_before_ours_is_named(passwords: Path) -> None:
-    (passwords / "sshd_config.d" / "00-cloud.conf").write_text("passwordauthentication YES\n")
-    (passwords / "effective").write_text("port 22\npasswordauthentication yes\n")
-    assert str(passwords / "sshd_config.d" / "00-cloud.conf") in opened(passwords)
+    (passwords / "sshd_config.d" / "00-cloud.conf").write_text("authenticationmethods ANY\n")
+    (passwords / "effective").write_text("port 22\nauthenticationmethods any\n")
+    assert opened(passwords) == (str(passwords / "sshd_config.d" / "00-cloud.conf"),)
 
 
 def test_our_own_file_when_it_was_edited_is_simply_written_again(passwords: Path) -> None:
     (passwords / "sshd_config.d" / "00-telekit.conf").write_text("PasswordAuthentication yes\n")
-    (passwords / "effective").write_text("port 22\npasswordauthentication yes\n")
+    (passwords / "effective").write_text("port 22\nauthenticationmethods any\n")
     assert opened(passwords) == ()
 
 
