@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from toolkit import journal, snapshot, traces
+from toolkit import __version__, journal, snapshot, traces
 from toolkit.enrolment import Enrolment
 from toolkit.inventory import load
 from toolkit.model import Role
@@ -129,7 +129,14 @@ def _drifted(report: MachineReport, changes: Sequence[Change], seen: traces.Trac
         "deeds": [{"at": datetime.fromtimestamp(d.moment, UTC).isoformat(), "who": d.who, "what": d.what} for d in deeds],
     }
     reason = "\n".join([f"{counted(len(told), 'difference')} since {since}", *(["done as root since:", *lines] if lines else [])])
-    return replace(report, state=State.DRIFTED, changes=told, reason=reason, details=details)
+    return replace(report, state=State.DRIFTED, changes=told, reason=reason, details=details, warnings=_another_telekit(given))
+
+
+def _another_telekit(given: Given) -> tuple[str, ...]:
+    """Its recipes may want something else than those of then: that is nobody's doing."""
+    if given.version == __version__:
+        return ()
+    return (f"telekit {given.version} provisioned it, and this is {__version__}: some of it may be telekit's own change",)
 
 
 def _changes(plan: MachinePlan) -> tuple[Change, ...]:

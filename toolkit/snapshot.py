@@ -23,11 +23,12 @@ FORGOTTEN = "what its last provision gave it is not known any more: provision it
 
 @dataclass(frozen=True)
 class Given:
-    """A machine's last provision: a commune's folder as it was then, the town hall's day, and when the run ended."""
+    """A machine's last provision: the commune's folder then, the town hall's day, when the run ended, and which telekit it was."""
 
     folder: Path
     day: date
     ended: datetime
+    version: str
 
 
 def written_by_hand(folder: Path) -> dict[str, bytes]:
@@ -78,7 +79,7 @@ def _given(folder: Path, entry: journal.Entry) -> Given | str:
     kept = _place(folder, entry.given)
     if not entry.given or not (kept / journal.HAND_WRITTEN[0]).is_file():
         return FORGOTTEN
-    return Given(kept, date.fromisoformat(entry.local[:10]), datetime.fromisoformat(entry.ended))
+    return Given(kept, date.fromisoformat(entry.local[:10]), datetime.fromisoformat(entry.ended), entry.version)
 
 
 def prune(folder: Path, machines: Iterable[str]) -> None:
