@@ -23,7 +23,7 @@ FORGOTTEN = "what its last provision gave it is not known any more: provision it
 
 @dataclass(frozen=True)
 class Given:
-    """A machine's last provision: the commune's folder then, the town hall's day, when the run ended, and which telekit it was."""
+    """A machine's last provision: the commune as it was (a folder), the day there, when the run ended, which telekit it was."""
 
     folder: Path
     day: date
