@@ -29,6 +29,10 @@ HAND_WRITTEN = ("commune.toml", "agents.csv", "operators.keys")
 RUNNING, KILLED, INTERRUPTED, FAILED, DONE = "running", "killed", "interrupted", "failed", "done"
 
 
+class BusyError(UsageError):
+    """Another telekit is at work on this commune."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One run. began, ended: ISO 8601 in UTC; local: when it began on the operator's clock; machines: what became of each.
@@ -143,7 +147,7 @@ def _locked(journal: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(_busy(journal), where=journal.parent.name, hint="wait for it, or ask them") from error
+            raise BusyError(_busy(journal), where=journal.parent.name, hint="wait for it, or ask them") from error
         yield
 
 

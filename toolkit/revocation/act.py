@@ -33,11 +33,8 @@ def revoke(job: Job, wish: Wish, observer: Observer, knock: Knock, confirm: Conf
     if confirm is not None and not confirm(outcome.preview(case)):
         return Result(COMMAND, case.commune.slug, closing="Nothing was touched.")
     began = time.monotonic()
-    if journal.running(job.folder) is not None:
-        _meanwhile(job, case, observer, began)
-    key = job.identities[0] if job.identities else None
-    about = unfinished.note(wish.agent)
-    with journal.run(job.folder, COMMAND, case.commune.slug, selected=case.names, key=key, note=about) as run:
+    with ExitStack() as stack:
+        run = _alone(stack, job, case, observer, began)
         # Read again: whoever held the lock until now may have written.
         found = _carried_out(job, open_case(job.folder, wish), observer, knock, began)
         file = record.write(job.folder, found, run.entry)
@@ -46,14 +43,27 @@ def revoke(job: Job, wish: Wish, observer: Observer, knock: Knock, confirm: Conf
         return result
 
 
+def _alone(stack: ExitStack, job: Job, case: Case, observer: Observer, began: float) -> journal.Run:
+    """The run that holds the commune, as soon as nobody else does."""
+    key, about = job.identities[0] if job.identities else None, unfinished.note(case.agent.identifier)
+    told = False
+    while True:
+        try:
+            held = journal.run(job.folder, COMMAND, case.commune.slug, selected=case.names, key=key, note=about)
+            return stack.enter_context(held)
+        except journal.BusyError:
+            if not told:
+                _meanwhile(job, case, observer, began)
+            told = True
+            time.sleep(POLL_SECONDS)
+
+
 def _meanwhile(job: Job, case: Case, observer: Observer, began: float) -> None:
     """Somebody's telekit holds the commune: the tunnel does not wait for its end, what is written does."""
     with _session(job, case, case.gateways, observer, "Closing the tunnels") as session:
         for target in session.targets:
             gateway.close(session, target, case, began)
     observer.phase("Waiting for the telekit that is at work", case.names)
-    while journal.running(job.folder) is not None:
-        time.sleep(POLL_SECONDS)
 
 
 def _carried_out(job: Job, case: Case, observer: Observer, knock: Knock, began: float) -> Outcome:
