@@ -153,7 +153,12 @@ ON_THE_DESKTOPS = (
     _sabotage("any password opens a session", SHARED,
               "cp /etc/pam.d/xrdp-sesman /root/sesman.kept; printf 'auth sufficient pam_permit.so\\n' > /etc/pam.d/new; "
               "cat /root/sesman.kept >> /etc/pam.d/new; mv /etc/pam.d/new /etc/pam.d/xrdp-sesman",
-              {"refuses-a-wrong-password"}, "", mend="mv /root/sesman.kept /etc/pam.d/xrdp-sesman", seen_from=FRONT),
+              {"refuses-a-wrong-password", "refuses-the-password-alone:bureau-partage-01"}, "what a session asks for",
+              mend="mv /root/sesman.kept /etc/pam.d/xrdp-sesman", seen_from=FRONT),
+    _sabotage("an agent comes in without a code", SHARED, "echo k.benali >> /etc/telekit/password-alone",
+              {"required-codes-are-asked-for:required"}, "no second factor"),
+    _sabotage("a second factor is for everybody to read", SHARED, "chmod 644 /etc/telekit/totp/k.benali",
+              {"required-codes-are-asked-for:required"}, "second factors"),
     _kernel(OWN, "net.ipv4.conf.all.accept_source_route", "1"),
     _sabotage("the desktop's clock is its own", OWN, "systemctl stop chrony", {RUN}, "chrony"),
     _sshd(OWN),
