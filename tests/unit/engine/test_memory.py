@@ -117,3 +117,8 @@ def test_a_reading_runs_without_sudo_where_sudo_is_refused(
     sudo.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert machine.read("sudo -n true || echo refused", sudo=True).stdout == b"refused\n"
+
+
+def test_a_command_that_reads_nothing_of_a_long_script_is_told_by_its_exit_code(machine: Machine) -> None:
+    done = machine.link.execute("exit 3", [b"#" * 2_000_000])
+    assert done.code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,7 +128,8 @@ class LocalLink:
                 process.kill()
             gevent.killall(tasks)
             for stream in (process.stdin, process.stdout, process.stderr):
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # what a command did not read is still in the stream
+                    stream.close()
         return Completed(process.returncode, b"".join(kept), b"".join(errors))
 
     def close(self) -> None:
