@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LAB_RELEASE ?= trixie
 # Debian packages that only tests need: a directory server, of which they start their own, and a browser with letters, to look at reports.
-TEST_PACKAGES := slapd chromium fonts-dejavu-core
+TEST_PACKAGES := slapd chromium fonts-dejavu-core zbar-tools
 
 .PHONY: help install check style types engine-tests process-tests unit-tests test test-packages browser-tests lab-tests lab-tests-beside test-sabotage demo lab-packages lock clean bench
 

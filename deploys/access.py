@@ -54,8 +54,8 @@ def turns(commune: Commune) -> Iterator[Turn]:
 
 
 def lasting_peers(commune: Commune) -> tuple[Laptop, ...]:
-    """The laptops whose access has no end that is known: the others are the program's."""
-    return tuple(laptop for laptop in commune.peers if commune.agent_of[laptop.name].last_day is None)
+    """The laptops whose access has no end that is known: the others are the program's, with kits not yet used."""
+    return tuple(m for m in commune.peers if commune.agent_of[m.name].last_day is None and m.kit_until is None)
 
 
 def lasting(access: Access) -> bool:
@@ -87,6 +87,7 @@ def _entry(turn: Turn, *, own_peer: bool, carries6: bool) -> dict[str, object]:
         | ({"key": laptop.public_key} if own_peer else {})
         | ({"first": str(turn.begins)} if turn.begins else {})
         | ({"last": str(last)} if last else {})
+        | ({"kit": str(laptop.kit_until)} if laptop.kit_until else {})
         | {"servers": list(_servers(varying, last))}
     )
 

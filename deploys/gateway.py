@@ -114,6 +114,7 @@ def tunnel_interface(me: Gateway, commune: Commune, keys: Secret) -> wireguard.I
     """wg0 as it must run, with the file of preshared keys that it follows."""
     carries6 = commune.network.tunnel6 is not None
     lasting = access.lasting_peers(commune)
+    at_boot = {laptop.name for laptop in lasting}
     return wireguard.Interface(
         addresses=frozenset(_addresses(commune)),
         mtu=commune.network.mtu,
@@ -126,7 +127,7 @@ def tunnel_interface(me: Gateway, commune: Commune, keys: Secret) -> wireguard.I
             for laptop in lasting
             if laptop.public_key
         },
-        varying=frozenset(m.public_key for m in access.devices(commune) if m.public_key and m not in lasting),
+        varying=frozenset(m.public_key for m in access.devices(commune) if m.public_key and m.name not in at_boot),
         shared=sha256(keys.reveal().encode()).hexdigest(),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 FILE = "/etc/telekit/enrolment"
 # What a gateway says when its own key is asked for: on the connection's standard output, and so nowhere else.
 SHOW_KEY = "cat /etc/wireguard/private.key"
+# The public keys of kits that have been used, as the gateway remembers them; the last line says that it has been asked.
+SHOW_ARRIVED = """\
+seen=$(wg show wg0 latest-handshakes 2>/dev/null) || exit 0
+cat /var/lib/telekit/arrived 2>/dev/null
+printf '%s\\n' "$seen" | awk '$2 > 0 { print $1 }'
+echo all
+"""
 FOREIGN = "its WireGuard key is neither the one that the laptops know nor the one that is kept for it in the secrets"
 OWN_BACK = "remove /etc/wireguard/private.key there and provision: it gets its own back, and no laptop notices"
 # A signing request has some hundreds; who sends much more means no good.
@@ -161,6 +168,24 @@ class Enrolment:
         self.save()
         self.job = self._completed(self.job)
         return refused | self._incomplete(set(answers) - set(refused))
+
+    @property
+    def kits_wait(self) -> bool:
+        """Whether a kit is not known to be used or void."""
+        return any(not kit.used and not kit.lapsed for kit in self.ledger.kits.values())
+
+    def arrived(self, keys: Collection[str]) -> None:
+        """Given the public keys that have ever shaken hands with the gateway, a kit that nobody used in time is void.
+
+        The key that it shares with the gateway is replaced, so that not even a copy of it opens a tunnel some day.
+        """
+        self.ledger = self.ledger.arrived(keys)
+        late = self.ledger.overdue(self.job.commune.today)
+        for name in late:
+            self._vault.put(preshared_name(name), new_preshared_key())
+        self.ledger = self.ledger.lapsed(late)
+        self.save()
+        self.job = self._completed(self.job)
 
     @property
     def without_escrow(self) -> tuple[str, ...]:

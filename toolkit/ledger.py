@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from ipaddress import IPv4Address, IPv6Address
@@ -34,11 +34,16 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A kit with a device's tunnel: the day it was made, the last day for its first use, and the agent it was made for."""
+    """A kit with a device's tunnel: the day it was made, the last day for its first use, and the agent it was made for.
+
+    used: the device has shaken hands. lapsed: it had not in time, and the key that it shares with the gateway was replaced.
+    """
 
     made: date
     expires: date
     agent: str
+    used: bool = False
+    lapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,21 @@ class Ledger:
         """The ledger with the last kit that was made for a laptop."""
         return replace(self, kits={**self.kits, name: kit})
 
+    def arrived(self, keys: Collection[str]) -> Ledger:
+        """The ledger in which the devices with these public keys have shaken hands."""
+        used = {
+            name: replace(kit, used=True) for name, kit in self.kits.items() if self.keys.get(name) in keys and not kit.lapsed
+        }
+        return replace(self, kits={**self.kits, **used})
+
+    def overdue(self, today: date) -> tuple[str, ...]:
+        """The laptops whose kit nobody has used in time, and that nobody has dealt with yet."""
+        return tuple(name for name, kit in self.kits.items() if kit.expires < today and not kit.used and not kit.lapsed)
+
+    def lapsed(self, names: Collection[str]) -> Ledger:
+        """The ledger in which these laptops' kits are good for nothing any more."""
+        return replace(self, kits={**self.kits, **{name: replace(self.kits[name], lapsed=True) for name in names}})
+
     def complete(self, commune: Commune) -> Commune:
         """The commune with all that the ledger knows of its machines."""
         return replace(
@@ -140,6 +160,8 @@ class Ledger:
             tunnel_address6=lease.address6 if lease and network.tunnel6 else None,
             public_key=self.keys.get(laptop.name),
             key_of=kit.agent if kit and not laptop.managed else None,
+            kit_until=kit.expires if kit and not laptop.managed and not kit.used else None,
+            kit_lapsed=bool(kit and not laptop.managed and kit.lapsed),
         )
 
 
@@ -244,8 +266,9 @@ def _document(ledger: Ledger) -> dict[str, object]:
     }
 
 
-def _kit_document(kit: Handover) -> dict[str, str]:
-    return {"made": kit.made.isoformat(), "expires": kit.expires.isoformat(), "agent": kit.agent}
+def _kit_document(kit: Handover) -> dict[str, object]:
+    came: dict[str, object] = {word: True for word, true in (("used", kit.used), ("lapsed", kit.lapsed)) if true}
+    return {"made": kit.made.isoformat(), "expires": kit.expires.isoformat(), "agent": kit.agent, **came}
 
 
 def _lease_document(lease: Lease) -> dict[str, str]:
@@ -280,7 +303,7 @@ def _revoked(items: object) -> tuple[Revocation, ...]:
 def _kit(item: object) -> Handover:
     found = _mapping(item)
     made, expires = date.fromisoformat(_word(found["made"])), date.fromisoformat(_word(found["expires"]))
-    return Handover(made, expires, _word(found["agent"]))
+    return Handover(made, expires, _word(found["agent"]), found.get("used") is True, found.get("lapsed") is True)
 
 
 def _lease(item: object) -> Lease:

@@ -225,6 +225,8 @@ class Laptop:
 
     ssh: where it answers on the bench; None: only through the tunnel, at `tunnel_address`.
     key_of: the agent in whose kit the private key is; None: it is in no kit, but in the device alone.
+    kit_until: the last day for the first use of that kit; None: it was used, or there is none.
+    kit_lapsed: nobody used it in time, and what it shares with the gateway was replaced.
     """
 
     name: str
@@ -235,6 +237,8 @@ class Laptop:
     public_key: str | None = None
     system: System = System.DEBIAN
     key_of: str | None = None
+    kit_until: date | None = None
+    kit_lapsed: bool = False
 
     role = Role.LAPTOP
 
@@ -447,13 +451,14 @@ class Commune:
     def peers(self) -> tuple[Laptop, ...]:
         """The laptops that may open a tunnel: carried by an active agent, with an address and a key in the ledger.
 
-        A key that is in somebody else's kit opens nothing: whoever had the device before may have kept it.
+        A key that is in somebody else's kit opens nothing: whoever had the device before may have kept it. Nor does one in a
+        kit that nobody used in time.
         """
         return tuple(m for m in self.laptops if m.public_key and m.tunnel_address and self._holds_key(m))
 
     def _holds_key(self, laptop: Laptop) -> bool:
         agent = self.agent_of.get(laptop.name)
-        return agent is not None and laptop.key_of in (None, agent.identifier)
+        return agent is not None and laptop.key_of in (None, agent.identifier) and not laptop.kit_lapsed
 
     def laptops_of(self, desktop: Desktop) -> tuple[Laptop, ...]:
         """The peers whose agent works on this desktop."""

@@ -142,6 +142,7 @@ class Picture:
             "ending_derogations": [
                 {"check": one.check, "machine": one.machine, "ends": str(one.until)} for one in ending_derogations(self.commune)
             ],
+            "expired_kits": [{"agent": agent, "laptop": laptop} for agent, laptop in expired_kits(self.commune)],
             "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
         }
 
@@ -176,6 +177,10 @@ class Picture:
             yield "Derogations that end soon: " + ", ".join(f"{d.check} ({d.until})" for d in derogations) + "."
         if extras := ending_extras(self.commune):
             yield "Extras that end soon: " + ", ".join(f"{e.agent}: {e.application} ({e.until})" for e in extras) + "."
+        if kits := expired_kits(self.commune):
+            yield (
+                "Kits that nobody used in time: " + ", ".join(agent for agent, _ in kits) + " (telekit agent kit makes another)."
+            )
         if summary["authority_days"] is not None:
             yield f"The commune's certificate authority ends in {summary['authority_days']} days."
 
@@ -210,6 +215,12 @@ def ending(commune: Commune) -> list[Agent]:
     soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
     found = [(agent.last_day, agent.identifier, agent) for agent in commune.active_agents if agent.last_day]
     return [agent for day, _, agent in sorted(found, key=lambda item: item[:2]) if day <= soon]
+
+
+def expired_kits(commune: Commune) -> list[tuple[str, str]]:
+    """Agent and laptop of each kit that expired before its first use."""
+    return [(agent.identifier, laptop.name) for laptop in commune.laptops if laptop.kit_lapsed
+            and (agent := commune.agent_of.get(laptop.name))]  # fmt: skip
 
 
 def ending_extras(commune: Commune) -> list[Extra]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from toolkit import preflight
-from toolkit.enrolment import FILE, SHOW_KEY, Enrolment
+from toolkit.enrolment import FILE, SHOW_ARRIVED, SHOW_KEY, Enrolment
 from toolkit.model import Role, Secret
 from toolkit.result import TROUBLE, Change, MachineReport, Result, State, counted
 from toolkit.roles import ROLES, Recipe
@@ -116,6 +116,7 @@ class Visit:
         for name, reason in refused.items():
             self._report(name, State.FAILED, reason)
         self._escrow()
+        self._arrivals()
         # The engine reads host.data from the very dictionaries that it was given.
         for name, data in self.enrolment.data().items():
             self.data[name].update(data)
@@ -126,6 +127,17 @@ class Visit:
             said = self.session.run(self.targets[name], SHOW_KEY, seconds=30, reads_only=True)
             if said.code == 0:
                 self.enrolment.keep(name, Secret(said.stdout.strip()))
+
+    def _arrivals(self) -> None:
+        """Whose kits were used, and whose were not in time: known when every gateway has been asked."""
+        gateways = {machine.name for machine in self.enrolment.job.commune.gateways}
+        if not self.enrolment.kits_wait or not gateways <= set(self._ready()):
+            return
+        said = [
+            self.session.run(self.targets[name], SHOW_ARRIVED, seconds=30, reads_only=True).stdout.split() for name in gateways
+        ]
+        if all(words[-1:] == ["all"] for words in said):
+            self.enrolment.arrived({key for words in said for key in words[:-1]})
 
     def _apply(self, title: str, deploy: Callable[[Recipe], Callable[[], None]], *, last: bool = False) -> None:
         ready = self._ready()

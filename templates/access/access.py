@@ -31,6 +31,8 @@ Peer = tuple[frozenset[str], str]
 PeerChanges = dict[str, Peer | None]
 FAMILIES = (4, 6)
 NO_KEY = "A" * 43 + "="
+# Beside the memory of names: the keys of kits that have been used.
+ARRIVED = "arrived"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Laptop:
-    """A laptop and what varies of its accesses. key: its tunnel itself begins or ends on a day, and is kept by this program."""
+    """A laptop and what varies of its accesses. key: its tunnel itself begins or ends on a day, and is kept by this program.
+
+    kit: the last day for the first use of the kit that holds the key; who has shaken hands by then stays.
+    """
 
     laptop: str
     addresses: list[str]
@@ -52,6 +57,7 @@ class Laptop:
     key: str | None = None
     first: str | None = None
     last: str | None = None
+    kit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,12 @@ def runs(first: str | None, last: str | None, day: str) -> bool:
     return (first is None or first <= day) and (last is None or day <= last)
 
 
-def wanted(schedule: Schedule, names: dict[str, Name], day: str) -> Wanted:
-    """What must be in force on this day, with these addresses of names."""
+def wanted(schedule: Schedule, names: dict[str, Name], day: str, arrived: frozenset[str] = frozenset()) -> Wanted:
+    """What must be in force on this day, with these addresses of names. arrived: the keys that have ever shaken hands."""
     peers: dict[str, frozenset[str]] = {}
     sets: dict[str, set[Element]] = {f"varying_{what}{number}": set() for what in ("peers", "access") for number in FAMILIES}
     for laptop in schedule.laptops:
-        if not runs(laptop.first, laptop.last, day):
+        if not runs(laptop.first, laptop.last, day) or (laptop.key not in arrived and not runs(None, laptop.kit, day)):
             continue
         if laptop.key:
             peers[laptop.key] = frozenset(f"{a}/{ip_address(a).max_prefixlen}" for a in laptop.addresses)
@@ -226,6 +232,23 @@ def remember(file: Path, names: dict[str, Name]) -> None:
     new.replace(file)
 
 
+def arrived(file: Path) -> frozenset[str]:
+    """The keys of kits that have shaken hands: WireGuard forgets it with its interface, this file does not."""
+    return frozenset(file.read_text(encoding="ascii").split()) if file.exists() else frozenset()
+
+
+def arrivals(schedule: Schedule, file: Path) -> frozenset[str]:
+    """The same, with whoever came meanwhile."""
+    waiting = {laptop.key for laptop in schedule.laptops if laptop.key and laptop.kit}
+    known = arrived(file)
+    fresh = {key for key, moment in (asked("latest-handshakes") or {}).items() if moment != "0"} & waiting - known
+    if fresh:
+        new = file.with_suffix(".new")
+        new.write_text("".join(f"{key}\n" for key in sorted(known | fresh)), encoding="ascii")
+        new.replace(file)
+    return known | fresh
+
+
 @contextmanager
 def alone(memory: Path) -> Iterator[None]:
     """Nobody else changes or compares what is in force meanwhile."""
@@ -236,14 +259,15 @@ def alone(memory: Path) -> Iterator[None]:
 
 def apply(schedule: Schedule, memory: Path, shared: Path, day: date | None, overlap: float) -> None:
     """Days first: they do not wait for a resolver. Meanwhile it may have become midnight, or wg0 may have been started anew."""
+    kits = memory.with_name(ARRIVED)
     with alone(memory):
         names = remembered(memory)
-        enforce(schedule, wanted(schedule, names, today(schedule, day)), preshared_keys(shared))
+        enforce(schedule, wanted(schedule, names, today(schedule, day), arrivals(schedule, kits)), preshared_keys(shared))
     if schedule.names or names:
         found = follow_all(schedule.rules, {name: names.get(name, Name()) for name in schedule.names}, overlap)
         with alone(memory):
             remember(memory, found)
-            enforce(schedule, wanted(schedule, found, today(schedule, day)), preshared_keys(shared))
+            enforce(schedule, wanted(schedule, found, today(schedule, day), arrivals(schedule, kits)), preshared_keys(shared))
 
 
 def today(schedule: Schedule, day: date | None) -> str:
@@ -253,7 +277,7 @@ def today(schedule: Schedule, day: date | None) -> str:
 
 def show(what: str, schedule: Schedule, memory: Path, shared: Path, day: date | None) -> None:
     names = remembered(memory)
-    want = wanted(schedule, names, today(schedule, day))
+    want = wanted(schedule, names, today(schedule, day), arrived(memory.with_name(ARRIVED)))
     if what == "check":
         with alone(memory):
             print("yes" if differences(want, preshared_keys(shared)) == ({}, "") else "no")

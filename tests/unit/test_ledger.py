@@ -198,6 +198,26 @@ def test_a_kit_stays_on_record_until_its_laptop_leaves(tmp_path: Path) -> None:
     assert dict(left.kits) == {"a": KIT}
 
 
+def test_a_kit_is_used_or_lapses_and_the_two_stay_on_record(tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    commune = replace(town(names), laptops=tuple(Laptop(name, system=System.WINDOWS) for name in names))
+    book = Ledger().allocated(commune)
+    for number, name in enumerate(names, start=1):
+        book = book.enrolled(name, key(number)).handed_over(name, replace(KIT, expires=date(2026, 12, number)))
+    book = book.arrived({key(1), key(9)})
+    assert book.overdue(date(2026, 12, 2)) == ()
+    assert book.overdue(date(2026, 12, 3)) == ("b",)
+    book = book.lapsed(["b"])
+    assert book.overdue(date(2026, 12, 3)) == ()
+    assert book.arrived({key(2)}).kits["b"].used is False, "its key was replaced: what it did before counts no more"
+    ledger.write(tmp_path, book)
+    assert ledger.read(tmp_path) == book
+    laptops = book.complete(commune).laptops
+    assert [(m.kit_until, m.kit_lapsed) for m in laptops] == [
+        (None, False), (date(2026, 12, 2), True), (date(2026, 12, 3), False),
+    ]  # fmt: skip
+
+
 def test_a_ledger_from_before_there_were_kits_is_read(tmp_path: Path) -> None:
     (tmp_path / "ledger.json").write_text(json.dumps(GOOD))
     assert ledger.read(tmp_path) == Ledger()

@@ -37,8 +37,10 @@ def enrol(book: Ledger, vault: Vault, laptop: Laptop, agent: Agent) -> Ledger:
 
 def handed_over(book: Ledger, laptop: Laptop, agent: Agent, commune: Commune) -> Ledger:
     """The ledger with a kit that is made today."""
-    expires = commune.today + timedelta(days=commune.policy.kit_days)
-    return book.handed_over(laptop.name, Handover(commune.today, expires, agent.identifier))
+    expires, before = commune.today + timedelta(days=commune.policy.kit_days), book.kits.get(laptop.name)
+    # The same keys again: what works already needs no first use.
+    used = before is not None and before.agent == agent.identifier and before.used
+    return book.handed_over(laptop.name, Handover(commune.today, expires, agent.identifier, used))
 
 
 def _private_key() -> Secret:

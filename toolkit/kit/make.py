@@ -12,7 +12,7 @@ from toolkit.errors import Problem, UsageError
 from toolkit.inventory.problems import guess
 from toolkit.kit import device, folder
 from toolkit.kit.contents import Keys, contents
-from toolkit.ledger import Ledger
+from toolkit.ledger import Handover, Ledger
 from toolkit.model import Agent, Commune, Laptop
 from toolkit.result import Result, counted
 from toolkit.second_factor import asked, handed_out, known
@@ -147,8 +147,8 @@ class _Workshop:
 
     @property
     def gateway_waits(self) -> bool:
-        """Whether the gateway has to learn a key."""
-        return dict(self.book.keys) != dict(self.before.keys)
+        """Whether the gateway has to learn a key, or until when a kit is good."""
+        return (self.book.keys, _unused(self.book)) != (self.before.keys, _unused(self.before))
 
 
 def _entitled(commune: Commune, identifier: str) -> Agent:
@@ -180,16 +180,21 @@ def _result(workshop: _Workshop, made: Sequence[Made], index: Path | None) -> Re
     summary = {
         "agents": [kit.facts for kit in made], "index": str(index) if index else None, "without_device": left,
     }  # fmt: skip
-    follows = _follows(workshop)
+    follows = _follows(workshop, made)
     return Result(COMMAND, commune.slug, summary=summary, problems=tuple(_warnings(commune, made, left)),
                   closing=_closing(made, index), next=follows)  # fmt: skip
 
 
-def _follows(workshop: _Workshop) -> str:
-    """What makes the kits good for what they promise."""
+def _unused(book: Ledger) -> dict[str, Handover]:
+    return {name: kit for name, kit in book.kits.items() if not kit.used}
+
+
+def _follows(workshop: _Workshop, made: Sequence[Made]) -> str:
+    """What makes the kits good for what they promise. A desktop lets in the devices that the gateway does."""
     carried = [workshop.commune.laptop_named[agent.laptop or ""] for agent in workshop.enrolled]
-    asking = [laptop for laptop in carried if laptop.managed]
-    waiting = (("gateway", workshop.gateway_waits), ("desktop", workshop.enrolled), ("laptop", asking))
+    gateway, asking = workshop.gateway_waits, [laptop for laptop in carried if laptop.managed]
+    desktop = workshop.enrolled or (gateway and any(kit.agent.desktop for kit in made))
+    waiting = (("gateway", gateway), ("desktop", desktop), ("laptop", asking))
     roles = [role for role, waits in waiting if waits]
     provision = f"telekit provision --commune {workshop.commune.slug}"
     return " ".join([provision, *(f"--role {role}" for role in roles)]) if roles else ""

@@ -18,6 +18,8 @@ from toolkit.model import Agent, Commune, Laptop, System
 TITLE = "Votre accès à distance"
 # What French typography wants: no line breaks at these places, and its own apostrophe.
 TIED = ((re.compile(r" ([:;!?»])"), "\u00a0\\1"), (re.compile("« "), "«\u00a0"), (re.compile("'"), "’"))
+# "poste 100" and "01 45 00 00 00" are read in one piece.
+NUMBER = re.compile(r"(?<=\w) (?=\d)")
 DEVICES = {System.DEBIAN: "Ordinateur portable", System.WINDOWS: "Ordinateur portable", System.PHONE: "Téléphone"}
 
 
@@ -70,7 +72,7 @@ def sheet(
         facts=tuple((name, _typeset(value)) for name, value in _facts(agent, laptop, commune)),
         steps=tuple(_steps(agent, laptop, commune, second_factor=second_factor)),
         applications=tuple(_typeset(application.title) for application in commune.applications_of(agent)),
-        contact=_typeset(commune.contact or "le service informatique de la mairie"),
+        contact=NUMBER.sub("\u00a0", _typeset(commune.contact or "le service informatique de la mairie")),
         lost=tuple(_lost(laptop)),
         habits=tuple(_habits(laptop, commune)),
         until=_until(expires),

@@ -46,6 +46,7 @@ def facts(commune: Commune, agent: Agent) -> dict[str, object]:
         "laptop": agent.laptop,
         "system": str(laptop.system) if laptop else None,
         "desktop": agent.desktop,
+        "kit_expired": bool(laptop and laptop.kit_lapsed),
         **{name: str(day) if day else None for name, day in days.items()},
         "standing": str(standing(commune, agent)),
     }
@@ -75,7 +76,13 @@ def _table(commune: Commune, agents: Sequence[Agent]) -> Iterator[str]:
 
 
 def situation(commune: Commune, agent: Agent) -> str:
-    """Where the access stands, with the day that matters."""
+    """Where the access stands, with the day that matters; a kit that nobody used in time is in its way."""
+    laptop = commune.laptop_named.get(agent.laptop or "")
+    late = laptop is not None and laptop.kit_lapsed and agent.active(commune.today)
+    return f"{_situation(commune, agent)}; the kit has expired: telekit agent kit" if late else _situation(commune, agent)
+
+
+def _situation(commune: Commune, agent: Agent) -> str:
     match standing(commune, agent):
         case Standing.ACTIVE:
             return f"until {agent.last_day}" if agent.last_day else "active"

@@ -35,6 +35,7 @@ from toolkit.model import (
     Profile,
     Secret,
     SshAddress,
+    System,
 )
 
 FOLDER = Path(__file__).parents[3] / "templates" / "access"
@@ -325,3 +326,45 @@ def test_a_running_peer_with_another_preshared_key_is_a_difference(held: str, ch
     want = access.Wanted({"alice": addresses}, frozenset(), {})
     found = access.peer_changes(want, {"alice": "of the file"}, {"alice": (addresses, held)})
     assert bool(found) is changes
+
+
+# -- kits --------------------------------------------------------------------------------------------------------------
+
+
+def kit_town() -> Commune:
+    """a.stable's device is a Windows laptop, whose kit must be used by the 30th."""
+    commune = town()
+    waiting = replace(commune.laptops[0], system=System.WINDOWS, kit_until=date(2026, 11, 30))
+    return replace(commune, laptops=(waiting, *commune.laptops[1:]))
+
+
+def test_a_kit_that_nobody_uses_in_time_opens_nothing_from_midnight_on(tmp_path: Path) -> None:
+    program = Program(tmp_path, kit_town())
+    assert f"{2:043}=" in program("peers", DAYS["last"])
+    assert f"{2:043}=" not in program("peers", DAYS["after"])
+    assert "10.177.0.2" not in program("elements", DAYS["after"])
+    assert f"{2:043}=" not in tunnel_configuration(kit_town().gateway, kit_town())
+
+
+def test_a_kit_that_was_used_in_time_stays_good_also_when_wireguard_has_forgotten_it(tmp_path: Path) -> None:
+    program = Program(tmp_path, kit_town())
+    (tmp_path / "arrived").write_text(f"{2:043}=\n", encoding="ascii")
+    assert f"{2:043}=" in program("peers", DAYS["after"])
+    assert "10.177.0.2" in program("elements", DAYS["after"])
+
+
+def test_who_shook_hands_is_written_down_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wg").write_text(f"#!/bin/sh\nprintf '{2:043}=\\t1764000000\\n{5:043}=\\t1764000000\\n'\n", encoding="ascii")
+    (tmp_path / "wg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "access.json").write_text(schedule(kit_town()), encoding="utf-8")
+    written = access.read_schedule(tmp_path / "access.json")
+    assert access.arrivals(written, tmp_path / "arrived") == {f"{2:043}="}, "a lasting peer has no kit to use"
+    (tmp_path / "wg").write_text(f"#!/bin/sh\nprintf '{2:043}=\\t0\\n'\n", encoding="ascii")
+    assert access.arrivals(written, tmp_path / "arrived") == access.arrived(tmp_path / "arrived") == {f"{2:043}="}
+
+
+def test_a_device_that_was_used_is_a_peer_like_any_other() -> None:
+    commune = replace(kit_town(), laptops=(replace(kit_town().laptops[0], kit_until=None), *kit_town().laptops[1:]))
+    assert [m.name for m in lasting_peers(commune)] == ["portable-2", "portable-5", "portable-6"]
+    assert '"kit"' not in schedule(commune)

@@ -11,19 +11,21 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from toolkit import journal, ledger
+from toolkit.enrolment import Enrolment
 from toolkit.errors import UsageError
 from toolkit.kit import device, folder
 from toolkit.kit.contents import NAMES
 from toolkit.kit.make import Wish, make
 from toolkit.ledger import Handover
 from toolkit.model import Secret
+from toolkit.register.listing import listing
 
 WINDOWS = {
     "autorite-mairie.crt", "fiche.html", "fiche.pdf", "installer.ps1", "mon-bureau.rdp", "tunnel-mairie.conf",
@@ -247,3 +249,28 @@ def test_other_commands_do_not_wait_for_what_draws_kits() -> None:
     code = "import sys, toolkit.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"reportlab", "segno", "PIL", "cryptography", "jinja2", "pyinfra"} & set(done.stdout.split()) == set()
+
+
+def test_a_kit_that_lapsed_is_made_again_with_another_shared_key(town: Any) -> None:
+    before = (town.kit("m.durand") / "tunnel-mairie.conf").read_text()
+    late = TODAY + timedelta(days=8)
+    enrolment = Enrolment(town.job(late))
+    enrolment.arrived(set())
+    assert [m.name for m in enrolment.job.commune.laptops if m.kit_lapsed] == ["portable-042"]
+    told = listing(ledger.read(town.folder).complete(town.job(late).commune))
+    assert "m.durand" in next(line for line in told.closing.splitlines() if "the kit has expired" in line)
+    after = (town.kit("m.durand", late) / "tunnel-mairie.conf").read_text()
+    lines = set(before.splitlines()) ^ set(after.splitlines())
+    assert sorted(line.partition(" ")[0] for line in lines) == ["PresharedKey", "PresharedKey"]
+    assert not ledger.read(town.folder).kits["portable-042"].lapsed
+
+
+def test_a_kit_that_was_used_is_made_again_as_it_was_and_does_not_lapse(town: Any) -> None:
+    before = (town.kit("m.durand") / "tunnel-mairie.conf").read_text()
+    late = TODAY + timedelta(days=30)
+    enrolment = Enrolment(town.job(late))
+    assert enrolment.kits_wait
+    enrolment.arrived({enrolment.ledger.keys["portable-042"]})
+    assert not enrolment.kits_wait
+    assert (town.kit("m.durand", late) / "tunnel-mairie.conf").read_text() == before
+    assert ledger.read(town.folder).kits["portable-042"].used

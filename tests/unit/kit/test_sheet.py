@@ -125,7 +125,7 @@ def test_it_says_until_when_the_kit_is_good_where_it_holds_a_key(sheets: dict[st
 
 
 def test_it_says_whom_to_call_and_what_to_do_when_the_device_is_lost(sheets: dict[str, Sheet]) -> None:
-    assert sheets["m.durand"].contact == "Support informatique, poste 4200"
+    assert sheets["m.durand"].contact == "Support informatique, poste\u00a04200"
     lost = " ".join(map(plain, sheets["m.durand"].lost))
     assert "tout de suite" in lost
     assert "portable-042" in lost
