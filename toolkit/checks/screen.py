@@ -51,7 +51,7 @@ steady=0
 started=$(date +%s)
 while [ $(( $(date +%s) - started )) -lt {seconds} ]; do
   kill -0 $client 2>/dev/null || break
-  sleep 0.7
+  sleep 0.4
   import -silent -window root "png:$work/new.png" 2>/dev/null || continue
   now=$(identify -format %k "$work/new.png")
   mv "$work/new.png" "$work/screen.png"
