@@ -27,15 +27,21 @@ HERE = Path(__file__).parent
 RELEASES = ("trixie",)
 PORTS = {"batched": 23120, "plain": 23140}
 ONLY = ("gw-mairie", "bureau-finances-03", "portable-041")
-# What each machine fails at in the middle: a unit that somebody masked.
-MASKED = {"gw-mairie": "unbound.service", "bureau-finances-03": "xrdp.service", "portable-041": "clamav-freshclam.service"}
+# What each machine fails at in the middle: a unit that does not start.
+BROKEN = {"gw-mairie": "unbound.service", "bureau-finances-03": "xrdp.service", "portable-041": "clamav-freshclam.service"}
+BREAK = """\
+systemctl stop {unit}; mkdir -p /etc/systemd/system/{unit}.d; rm {journal}
+printf '[Service]\\nExecStartPre=/bin/false\\n' > /etc/systemd/system/{unit}.d/broken.conf; systemctl daemon-reload
+"""
+MEND = "rm -r /etc/systemd/system/{unit}.d; systemctl daemon-reload; systemctl reset-failed {unit}"
 JOURNAL = "/etc/systemd/journald.conf.d/telekit.conf"
 
 # What a recipe may have to do with; keys, certificates and passwords are each machine's own.
 SNAPSHOT = r"""
 cd /
 find etc home root usr/local var/lib/telekit -xdev \
-  ! -path 'etc/ssh/ssh_host_*' ! -path etc/wireguard/private.key ! -path 'etc/xrdp/*.pem' ! -path 'etc/xrdp/telekit.*' \
+  ! -path 'etc/ssh/ssh_host_*' ! -path etc/wireguard/private.key ! -path 'etc/wireguard/preshared.key*' \
+  ! -path 'etc/xrdp/*.pem' ! -path 'etc/xrdp/telekit.*' \
   ! -path etc/xrdp/rsakeys.ini ! -path etc/telekit/enrolment ! -path 'etc/*shadow' ! -path 'etc/chrony/*.keys' \
   ! -path 'etc/ssl/certs/*' ! -path 'etc/ssl/private/*' ! -path '*/ca-certificates/*' \
   ! -path etc/machine-id ! -path etc/resolv.conf ! -path etc/.pwd.lock ! -name '*-' ! -name '*.cache' ! -name random-seed \
@@ -224,7 +230,7 @@ def test_a_look_at_settled_machines_is_one_command_each(towns: dict[str, Any], m
 
 
 def test_both_ways_stop_at_the_same_failure_with_the_same_machines(towns: dict[str, Any]) -> None:
-    everywhere(towns, lambda name: f"systemctl stop {MASKED[name]}; systemctl mask {MASKED[name]}; rm {JOURNAL}")
+    everywhere(towns, lambda name: BREAK.format(unit=BROKEN[name], journal=JOURNAL))
     plain = plainly(towns["plain"], "apply")
     batched = provision.provision(job_of(towns["batched"]), Nobody())
     assert set(states(batched).values()) == {State.FAILED}
@@ -235,7 +241,7 @@ def test_both_ways_stop_at_the_same_failure_with_the_same_machines(towns: dict[s
 
 
 def test_both_ways_finish_what_was_left(towns: dict[str, Any]) -> None:
-    everywhere(towns, lambda name: f"systemctl unmask {MASKED[name]}")
+    everywhere(towns, lambda name: MEND.format(unit=BROKEN[name]))
     plain = plainly(towns["plain"], "apply")
     batched = provision.provision(job_of(towns["batched"]), Nobody())
     assert set(states(batched).values()) == {State.CHANGED}
