@@ -80,13 +80,17 @@ test: lab-packages test-packages check browser-tests
 
 LAB_TESTS := $(BIN)/pytest --durations=15 -m 'not sabotage'
 
+# These build labs of their own, beside the town that the others share.
+ALONE := $(addprefix tests/lab/,test_lab.py test_lab_life.py test_many_agents.py test_trust.py)
+
 lab-tests:
-	$(LAB_TESTS) --lab-release trixie --ignore-glob '*/test_engine*.py' tests/lab
+	$(LAB_TESTS) --lab-release trixie --ignore-glob '*/test_engine*.py' $(ALONE:%=--ignore=%) tests/lab
 
 # The engine's tests have a process of their own, as above.
 lab-tests-beside:
 	$(LAB_TESTS) tests/lab/test_engine*.py
 	$(LAB_TESTS) --lab-release bookworm --ignore-glob '*/test_engine*.py' --ignore tests/lab/directory tests/lab
+	$(LAB_TESTS) --lab-release trixie $(ALONE)
 
 # Breaks the town in every way that a check is there for: half an hour.
 test-sabotage: lab-packages

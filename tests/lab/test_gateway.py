@@ -245,8 +245,8 @@ def test_operators_come_and_go_but_never_the_last_key(provisioned, tmp_path):
     try:
         keys.write_text(other, encoding="utf-8")
         done = provisioned.telekit("provision", "--yes", "--only", "gw-mairie", check=False)
-        assert done.returncode == 1
-        assert "add the key you connect with" in done.stdout + done.stderr
+        assert done.returncode == 2
+        assert "line of your key must be in operators.keys" in done.stdout + done.stderr
         keys.write_text(mine + other, encoding="utf-8")
         changes(provisioned)
         assert shell(provisioned, "gw-mairie", count) == "2"

@@ -25,13 +25,14 @@ pytestmark = pytest.mark.lab
 RELEASES = ("trixie",)
 LEAVER, COLLEAGUE = "m.durand", "k.benali"
 FOLLOW = """exec 3<>/dev/tcp/10.77.1.12/443; printf 'GET /count HTTP/1.0\\r\\n\\r\\n' >&3; exec cat <&3"""
-# A tunnel of its own with the laptop's key, whatever telekit has made of wg0 meanwhile.
+# A tunnel of its own with the laptop's keys ($1 and $1.shared), whatever telekit has made of wg0 meanwhile.
 KNOCK = """\
 set -e
 nft flush ruleset
 wireguard-go tkold >/dev/null 2>&1
 trap 'ip link delete tkold' EXIT
-wg set tkold fwmark 0xca6c private-key "$1" peer "$2" endpoint "$3" allowed-ips 10.177.0.1/32 persistent-keepalive 1
+wg set tkold fwmark 0xca6c private-key "$1" peer "$2" preshared-key "$1.shared" endpoint "$3" \
+  allowed-ips 10.177.0.1/32 persistent-keepalive 1
 ip link set tkold up
 for i in $(seq 40); do
   sleep 0.2
@@ -102,7 +103,7 @@ def without(town, agent: str) -> Iterator[None]:
 
 def test_an_agent_who_leaves_is_shut_out_and_the_others_notice_nothing(provisioned):
     key = "/root/old.key"
-    script(provisioned, "portable-041", f"cp /etc/wireguard/private.key {key}")
+    script(provisioned, "portable-041", f"cp /etc/wireguard/private.key {key}; cp /etc/wireguard/preshared.key {key}.shared")
     gateway = script(provisioned, "gw-mairie", "wg show wg0 public-key")
     endpoint = "198.18.0.2:51820"
     script(provisioned, "bureau-finances-03", f"systemd-run --quiet --collect --uid={LEAVER} sleep 3600")
@@ -120,7 +121,9 @@ def test_an_agent_who_leaves_is_shut_out_and_the_others_notice_nothing(provision
         assert script(provisioned, "portable-041", KNOCK, key, gateway, endpoint) == "shaken"
     finally:
         colleague.end()
-        script(provisioned, "portable-041", f"rm -f {key}; nft -f /etc/nftables.conf; systemctl restart wg-quick@wg0")
+        script(
+            provisioned, "portable-041", f"rm -f {key} {key}.shared; nft -f /etc/nftables.conf; systemctl restart wg-quick@wg0"
+        )
     assert colleague.numbers == list(range(len(colleague.numbers)))
     assert colleague.gap < 2, f"nothing came for {colleague.gap:.1f} s"
 

@@ -16,8 +16,15 @@ KNOCK = """\
 knock() {
   said=$(timeout 3 bash -c '
     exec 3<>"/dev/$1/$2/$3" || exit 1
-    [ "$1" = tcp ] && echo open || echo telekit verify >&3
-    said=$(timeout 1.5 dd bs=600 count=1 status=none <&3 2>&1) && [ "$1$said" != udp ] && [ "$1" = udp ] && echo open
+    hear() { timeout $1 dd bs=600 count=1 status=none <&3 2>&1; }
+    if [ "$1" = tcp ]; then echo open; said=$(hear 1.5)
+    else
+      for wait in 0.7 1.2; do # a datagram may be lost without anybody meaning it
+        echo telekit verify >&3
+        said=$(hear $wait) && [ -n "$said" ] && echo open
+        [ -z "$said" ] || break
+      done
+    fi
     printf "%s" "$said"
   ' knock "$1" "$2" "$3" 2>&1 | tr -c '[:print:]\\n' '?' | head -c 600 | tr '\\n' ' ')
   printf '%s %s %s %s\\n' "$1" "$2" "$3" "$said"
