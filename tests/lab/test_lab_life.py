@@ -153,6 +153,8 @@ def test_what_a_vantage_point_left_running_ends_with_the_lab(life):
 
 def test_a_port_that_is_taken_is_refused_with_the_machine_and_the_port(life):
     with socket.socket() as taken:
+        # Connections of the lab before are still being forgotten.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", life.port + 1))
         taken.listen()
         with pytest.raises(UsageError, match=f"gw-mairie: port {life.port + 1} of 127.0.0.1 is taken"):
