@@ -61,6 +61,8 @@ def last_given(folder: Path, machines: Iterable[str]) -> dict[str, Given | str]:
     wanted = set(machines)
     found: dict[str, Given | str] = {}
     for entry in journal.entries(folder):
+        if found.keys() == wanted:
+            break
         if entry.command != "provision" or entry.outcome == journal.RUNNING:
             continue
         for name in wanted - set(found):

@@ -84,11 +84,10 @@ def data_of(
 ) -> dict[str, object]:
     """What the machine's recipe receives as host.data: of preshared keys a laptop its own, a gateway all of them."""
     data: dict[str, object] = {"machine": machine, "commune": commune}
-    if machine.role is not Role.GATEWAY:
-        data["passwords"] = dict(passwords or {})
     if machine.role is Role.GATEWAY:
-        data["preshared"] = dict(preshared or {})
-    elif machine.role is Role.LAPTOP:
+        return data | {"preshared": dict(preshared or {})}
+    data["passwords"] = dict(passwords or {})
+    if machine.role is Role.LAPTOP:
         data["preshared"] = (preshared or {}).get(machine.name)
     return data
 
