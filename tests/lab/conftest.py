@@ -6,15 +6,18 @@ made. `outpost` is a smaller one that telekit has not touched.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -64,14 +67,26 @@ def standing(
 ) -> Iterator[Town]:
     """A town of this name for the duration of the block, whatever an earlier run left of it."""
     lab = create(name)
-    lab.down()
-    copy_inventory(SOURCE, folder / "lab", port)
-    town = Town(create(name, folder / "lab"), release, folder)
-    try:
-        town.lab.up(release, only=only, bare=bare)
-        yield town
-    finally:
+    with closing(reserved(name)):
         lab.down()
+        copy_inventory(SOURCE, folder / "lab", port)
+        town = Town(create(name, folder / "lab"), release, folder)
+        try:
+            town.lab.up(release, only=only, bare=bare)
+            yield town
+        finally:
+            lab.down()
+
+
+def reserved(name: str) -> TextIO:
+    """The town's name for these tests alone, until the file is closed: another run would take the town down under them."""
+    lock = (Path(tempfile.gettempdir()) / f"telekit-tests-{name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        pytest.fail(f"another run of the tests has the town {name}", pytrace=False)
+    return lock
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -112,6 +127,7 @@ class Building:
 
     def __init__(self, release: str, folder: Path) -> None:
         name = f"test-{release}"
+        self.reservation = reserved(name)
         create(name).down()
         copy_inventory(SOURCE, folder / "lab", PORTS[release])
         self.town = Town(create(name, folder / "lab"), release, folder)
@@ -134,6 +150,7 @@ class Building:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.town.lab.down()
+        self.reservation.close()
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,8 @@ class About:
 
     title, titre: the sentence that is true when the check passes, in English and in French.
     seconds: after how long a check that does not end counts as failed.
+    beside: it mostly waits, and runs beside the machine's other checks, after those of its kind.
+    alone: it changes what the others look at, and none of them runs on the machine meanwhile.
     """
 
     theme: Theme
@@ -51,6 +53,8 @@ class About:
     fix: str
     seconds: float
     cases: Callable[[Subject], Sequence[Case]] | None
+    beside: bool = False
+    alone: bool = False
 
 
 Body = TypeVar("Body", bound=Callable[..., str])
@@ -66,12 +70,14 @@ def check(
     fix: str,
     seconds: float = 60.0,
     cases: Callable[[Subject], Sequence[Case]] | None = None,
+    beside: bool = False,
+    alone: bool = False,
 ) -> Callable[[Body], Body]:
     """Declare a check: it gets a `subject` (and a `case` when it has cases) and returns what it saw.
 
     It fails by `assert`, whose message is what was seen, and gives up by raising NotCheckedError.
     """  # fmt: skip
-    about = About(theme, title, titre, tried, expected, fix, seconds, cases)
+    about = About(theme, title, titre, tried, expected, fix, seconds, cases, beside, alone)
 
     def declare(body: Body) -> Body:
         body.about = about  # type: ignore[attr-defined]  # functions take attributes

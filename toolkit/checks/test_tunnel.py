@@ -119,6 +119,7 @@ def test_nothing_leaves_beside_the_tunnel(subject: Subject) -> str:
     expected="nothing leaves by any card but DHCP and the endpoint's name, and the tunnel comes back",
     fix="telekit provision, for the laptop's firewall; it must not depend on the tunnel's being up",
     seconds=120,
+    alone=True,
 )
 def test_nothing_leaves_while_the_tunnel_is_down(subject: Subject) -> str:
     _only_full(subject)

@@ -1,4 +1,4 @@
-"""The pytest side of verify: collects the packaged checks, and runs each machine's one after another, machines side by side."""
+"""The pytest side of verify: collects the packaged checks, and runs each machine's in their turns, machines side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -70,10 +71,14 @@ class Examiner:
         self._order = [item.nodeid for items in of_machine.values() for item in items]
         found: dict[str, CheckResult] = {}
 
-        def examine(items: list[pytest.Function]) -> None:
+        def one_after_another(items: list[pytest.Function]) -> None:
             for item in items:
                 found[item.nodeid] = _run(item)
                 self.done(found[item.nodeid])
+
+        def examine(items: list[pytest.Function]) -> None:
+            for lines in _turns(items):
+                gevent.joinall([gevent.spawn(one_after_another, line) for line in lines], raise_error=True)
 
         pool = gevent.pool.Pool(self.parallel)
         for _ in pool.imap_unordered(examine, of_machine.values()):
@@ -84,6 +89,18 @@ class Examiner:
 
 def _cases(about: About, subject: Subject) -> Sequence[Case]:
     return (NONE,) if about.cases is None else about.cases(subject)
+
+
+def _turns(items: Sequence[pytest.Function]) -> Iterator[list[list[pytest.Function]]]:
+    """One machine's checks, in turns: the lines of a turn run side by side, and a check that must be alone is a turn."""
+    for alone, turn in groupby(items, lambda item: bool(item.function.about.alone)):
+        if alone:
+            yield from ([[item]] for item in turn)
+        else:
+            lines: dict[bool, list[pytest.Function]] = {True: [], False: []}
+            for item in turn:
+                lines[item.function.about.beside].append(item)
+            yield list(lines.values())
 
 
 def _subject(item: pytest.Function) -> Subject:

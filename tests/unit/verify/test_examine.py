@@ -145,3 +145,37 @@ def test_what_was_found_once_is_not_looked_for_again(commune: Commune, connectio
 def test_every_packaged_file_of_checks_belongs_to_a_role() -> None:
     packaged = {path.name for path in CHECKS.glob("test_*.py")}
     assert packaged == {file for recipe in ROLES.values() for file in recipe.checks}
+
+
+TURNS = """
+import time
+import gevent
+def stay():
+    started = time.monotonic()
+    gevent.sleep(0.1)
+    return f"{started} {time.monotonic()}"
+@check(Theme.TUNNEL, "x", beside=True, **SAYS)
+def test_waits(subject):
+    return stay()
+@check(Theme.TUNNEL, "x", beside=True, **SAYS)
+def test_waits_too(subject):
+    return stay()
+@check(Theme.TUNNEL, "x", **SAYS)
+def test_looks(subject):
+    return stay()
+@check(Theme.TUNNEL, "x", alone=True, **SAYS)
+def test_changes(subject):
+    return stay()
+@check(Theme.TUNNEL, "x", **SAYS)
+def test_looks_after(subject):
+    return stay()
+"""
+
+
+def test_what_waits_runs_beside_the_others_and_what_changes_something_runs_alone(run_checks: Run) -> None:
+    found = {r.check: tuple(map(float, r.seen.split())) for r in run_checks("portable-1", test_tunnel=TURNS)}
+    waits, waits_too, looks, changes, after = (found[c] for c in ("waits", "waits-too", "looks", "changes", "looks-after"))
+    assert looks[0] < waits[1]  # side by side
+    assert waits[1] <= waits_too[0]  # of one kind, one after the other
+    assert max(waits_too[1], looks[1]) <= changes[0]
+    assert changes[1] <= after[0]
