@@ -51,7 +51,7 @@ NAMES = [f"portable-{number:02}" for number in range(30)]
 STEPS = st.lists(st.lists(st.sampled_from(NAMES), max_size=13, unique=True), min_size=1, max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(STEPS)
 def test_no_address_is_given_twice_and_none_moves_in_any_order_of_joins_and_leaves(steps: list[list[str]]) -> None:
     """A /28 has room for exactly the thirteen laptops that may be there at once."""
@@ -71,7 +71,7 @@ def test_no_address_is_given_twice_and_none_moves_in_any_order_of_joins_and_leav
         before = now
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     STEPS,
     st.sampled_from(["10.194.0.0/27", "10.195.0.0/28", "10.194.0.0/29"]),
@@ -288,7 +288,7 @@ def test_a_damaged_ledger_is_refused_with_advice(tmp_path: Path, content: bytes)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bytes_are_a_ledger_or_a_usage_error(content: bytes) -> None:
 
     with tempfile.TemporaryDirectory() as folder:

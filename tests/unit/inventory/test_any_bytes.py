@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from toolkit.errors import InventoryError
 from toolkit.inventory import load
 
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCRAPS = [
     b"", b"\x00", b"\xff", b"\x81", b"\xef\xbb\xbf", b"\r", b"\n", b"\t", b" " * 50,
     b'"', b"'", b'"""', b"[", b"]", b"[[", b"{", b"}",

@@ -235,7 +235,7 @@ def test_a_few_applications_are_named(sheets: dict[str, Sheet]) -> None:
     assert "Vos applications : Gestion financière, Messagerie." in text_of(pdf(sheets["m.durand"])).replace("\u00a0", " ")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=40))
 def test_any_name_can_be_drawn(name: str) -> None:
     assert drawable(drawable(name)) == drawable(name)

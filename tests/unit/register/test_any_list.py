@@ -18,7 +18,7 @@ from toolkit.register import document, ldif_source
 
 TODAY = date.today()
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMES = [("Aït", "Léa"), ("Cœur", "Noël"), ("D'Hôtel; fils", "Ana"), ('dit "Zo"', "Zoë"), ("Łukasz", "Ewa")]
 SCRAPS = [
     b"\x00",
