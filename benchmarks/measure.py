@@ -18,7 +18,11 @@ from benchmarks import ROOT
 SAMPLE_SECONDS = 0.5
 
 
-class CommandFailedError(RuntimeError):
+class ToolFailedError(RuntimeError):
+    """A tool did not do what it was asked, so its time means nothing."""
+
+
+class CommandFailedError(ToolFailedError):
     """A command of the benchmark ended with an error, so its time means nothing."""
 
 
@@ -62,7 +66,9 @@ def run(
         peak = max(watch.end(), usage.ru_maxrss * 1024)
         stdout, stderr = (_text(file) for file in (out, err))
     if code not in codes:
-        raise CommandFailedError(f"{' '.join(map(str, command))} ended with {code}\n{stdout[-3000:]}\n{stderr[-3000:]}")
+        # Its first line goes onto the page, which is no place for this computer's paths.
+        told = f"{Path(command[0]).name} ended with {code}\n{' '.join(map(str, command))}"
+        raise CommandFailedError(f"{told}\n{stdout[-3000:]}\n{stderr[-3000:]}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, peak, stdout, stderr)
 
 

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import ROOT
+from benchmarks.aims import ANSIBLE, ENGINE, FAR, FLOOR, FRESH, MITOGEN, NEAR, NOTHING, ONE, PYINFRA, TELEKIT, aims_of
+from benchmarks.kept import failed, read
 from benchmarks.plot import amount, bars, lines
 
 DOCS = ROOT / "docs"
-FAR, NEAR = "40 ms", "0 ms"
-NOTHING, ONE, FRESH = "no-op", "one-agent change", "fresh machine"
-TELEKIT, ENGINE, PYINFRA, ANSIBLE, MITOGEN, FLOOR = (
-    "telekit provision", "telekit engine", "pyinfra", "ansible", "ansible + mitogen", "floor",
-)  # fmt: skip
+# A whole measurement: part → its pieces.
+WHOLE = {"startup": (), "town": (FRESH, NOTHING, ONE, "verify"), "scale": ("50", "200", "500", "1000")}
 NAMES = {
     TELEKIT: "`telekit provision`", "telekit plan": "`telekit plan`", ENGINE: "telekit's engine, recipes alone",
     PYINFRA: "pyinfra", ANSIBLE: "Ansible", MITOGEN: "Ansible with Mitogen", FLOOR: "physical floor",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Aim:
-    """A target: what was asked, what was measured, whether it is met."""
-
-    what: str
-    asked: str
-    measured: str
-    met: bool
-
-    def row(self) -> tuple[str, ...]:
-        return self.what, self.asked, self.measured, "yes" if self.met else "**no**"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -43,87 +27,39 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def at_least(what: str, times: float, slow: float, fast: float) -> Aim:
-    return Aim(what, f"≥ {times:g} ×", f"{amount(slow / fast)} ×", slow / fast >= times)
-
-
-def at_most(what: str, most: float, value: float, unit: str) -> Aim:
-    return Aim(what, f"≤ {most:g} {unit}", f"{amount(value)} {unit}", value <= most)
-
-
 # -- parts of the page -------------------------------------------------------------------------------------------------
 
 
-def town_aims(found: Mapping[str, Any]) -> list[Aim]:
-    idle, change = found[NOTHING][FAR], found[ONE][FAR]
-    engine = inside(idle[ENGINE])
-    aims = [
-        at_least("No-op at 40 ms, against Ansible", 15, idle[ANSIBLE]["median"], idle[TELEKIT]["median"]),
-        at_least("No-op at 40 ms, against plain pyinfra", 10, idle[PYINFRA]["median"], idle[TELEKIT]["median"]),
-        at_least("One-agent change at 40 ms, against Ansible", 12, change[ANSIBLE]["median"], change[TELEKIT]["median"]),
-        at_most("No-op at 40 ms, engine against the physical floor", 2, engine / idle[FLOOR]["median"], "×"),
-    ]
-    verify = found["verify"]
-    simple = verify["simple"]["telekit"]["median"] * 1000
-    most = max(verify["connections"].values())
-    return [
-        *aims,
-        at_most("A check of `verify` on the LAN", 15, simple, "ms"),
-        at_most("Connections a machine in a whole `verify`", 1, most, ""),
-    ]
-
-
-def inside(row: Mapping[str, Any]) -> float:
-    """Seconds from the first connection to the last answer, without the program's start."""
-    return median(run["connect"] + run["apply"] for run in row["inside"])
-
-
-def scale_aims(found: Mapping[str, Any]) -> list[Aim]:
-    most = max(found, key=int)
-    idle = found[most][NOTHING]["telekit"]
-    aims = [
-        at_most(f"Client CPU a machine, no-op of {most}", 25, idle["cpu_median"] / int(most) * 1000, "ms"),
-        at_most(f"Client memory at {most}", 200, found[most]["memory"]["telekit"]["memory"] / 1e6, "MB"),
-    ]
-    least = min(found, key=int)
-    each = {n: found[n][NOTHING]["telekit"]["median"] / int(n) for n in (least, most)}
-    aims.append(
-        at_most(f"Growth from {least} to {most}: seconds a machine, against those at {least}", 1.1, each[most] / each[least], "×")
-    )
-    for count, rows in found.items():
-        if ANSIBLE in rows[NOTHING]:
-            slow, fast = rows[NOTHING][ANSIBLE]["median"], rows[NOTHING]["telekit"]["median"]
-            aims.append(at_least(f"No-op of {count} light targets, against Ansible", 25, slow, fast))
-    return aims
-
-
-def startup_aims(found: Mapping[str, Any]) -> list[Aim]:
-    most = {"telekit --help": 150, "telekit check --commune lab": 300}
-    return [at_most(f"`{name}`", limit, found[name]["median"] * 1000, "ms") for name, limit in most.items()]
-
-
 def scenario(found: Mapping[str, Any], name: str) -> str:
-    tools = [tool for tool in NAMES if tool in found[name][FAR]]
     rows = []
-    for tool in tools:
-        near, far = found[name][NEAR][tool], found[name][FAR][tool]
-        times = [f"{amount(side['median'] / found[name][at][TELEKIT]['median'])} ×" for at, side in ((NEAR, near), (FAR, far))]
-        made = str(near["changes"][0]) if tool != FLOOR else ""
-        rows.append([NAMES[tool], f"{amount(near['median'])} s", times[0], f"{amount(far['median'])} s", times[1], made])
+    for tool in NAMES:
+        measured = [found[name].get(at, {}).get(tool) for at in (NEAR, FAR)]
+        if any(measured):
+            ours = [found[name].get(at, {}).get(TELEKIT) for at in (NEAR, FAR)]
+            cells = [cell for row, own in zip(measured, ours, strict=True) for cell in _beside(row, own)]
+            made = next(row["changes"][0] for row in measured if row)
+            rows.append([NAMES[tool], *cells, str(made) if tool != FLOOR else ""])
     head = ("", "0 ms", "against telekit", "40 ms", "against telekit", "changes it says it made")
     return table(head, rows)
 
 
+def _beside(row: Mapping[str, Any] | None, ours: Mapping[str, Any] | None) -> tuple[str, str]:
+    """A tool's time, and how many times telekit's it is; a dash for what was not measured."""
+    if row is None:
+        return "–", "–"
+    return f"{amount(row['median'])} s", f"{amount(row['median'] / ours['median'])} ×" if ours else "–"
+
+
 def equality(found: Mapping[str, Any]) -> str:
     text = []
-    for pair, result in found["equality"].items():
+    for pair, result in found.get("equality", {}).items():
         different = result["differences"]
         text.append(f"- {pair}: {result['items']} things compared, {len(different)} differ.")
         text += [f"  - {machine}: `{what}`: {one} / {other}" for machine, what, one, other in different[:40]]
     crossed = [
         f"- on the machines that {NAMES[tool]} made, "
         + " and ".join(f"{NAMES[other]} would change {number}" for other, number in by.items())
-        for tool, by in found["still to change"].items()
+        for tool, by in found.get("still to change", {}).items()
     ]
     return "\n".join([*text, *crossed]) + "\n"
 
@@ -131,7 +67,7 @@ def equality(found: Mapping[str, Any]) -> str:
 def scale_table(found: Mapping[str, Any], name: str) -> str:
     rows = []
     for count, scenarios in found.items():
-        for tool, row in scenarios[name].items():
+        for tool, row in scenarios.get(name, {}).items():
             memory = scenarios["memory"].get(tool, row)["memory"]
             each = row["cpu_median"] / int(count) * 1000
             times = row["median"] / scenarios[name]["telekit"]["median"]
@@ -188,81 +124,104 @@ METHOD = """\
   on fresh machines, and afterwards compared: files, modes, owners, packages, units, accounts, firewall, tunnels, kernel
   settings.
 - **Light targets** are Debian roots in memory with an sshd each and no init. Their recipe is some forty operations by
-  telekit's own operations and templates. Client CPU is user and system time of the tool and its children; memory is its
+  telekit's own operations and templates. Beyond 200 there is one run of each kind: it takes minutes, most of them the targets'
+  own. Client CPU is user and system time of the tool and its children; memory is its
   largest resident set, for tools with children the sum of their proportional shares.
 """
 
 
-def write(results: Path) -> None:
-    """The page and its plots, from the parts that were measured."""
-    parts = {
-        p: json.loads((results / f"{p}.json").read_text(encoding="utf-8"))
-        for p in ("startup", "town", "scale")
-        if (results / f"{p}.json").exists()
-    }
-    found = {part: content["results"] for part, content in parts.items()}
+def write(results: Path, docs: Path = DOCS) -> None:
+    """The page and its plots, from what was measured; what was not is named."""
+    parts = {part: content for part in WHOLE if (content := read(results, part))}
+    found = {part: dict(content["results"]) for part, content in parts.items()}
+    if "scale" in found:
+        found["scale"] = dict(sorted(found["scale"].items(), key=lambda item: int(item[0])))
     text = [
         INTRODUCTION,
         _about(parts),
+        _missing(found),
         "## Targets\n\n",
-        table(("target", "asked", "measured", "met"), [a.row() for a in _aims(found)]),
+        table(("target", "asked", "measured", "met"), [a.row() for a in aims_of(found)]),
     ]
     if "town" in found:
-        text.append(_town(found["town"]))
+        text.append(_town(found["town"], docs))
     if "scale" in found:
-        text.append(_scale(found["scale"]))
-    if "town" in found:
+        text.append(_scale(found["scale"], docs))
+    if "connections" in found.get("town", {}).get("verify", {}):
         text.append("\n## verify\n\n" + verify_text(found["town"]))
     if "startup" in found:
         rows = [[f"`{name}`", f"{row['median'] * 1000:.0f} ms"] for name, row in found["startup"].items()]
         text.append("\n## Start-up\n\n" + table(("command", "median"), rows))
-    (DOCS / "performance.md").write_text("".join([*text, "\n", METHOD]), encoding="utf-8")
+    (docs / "performance.md").write_text("".join([*text, "\n", METHOD]), encoding="utf-8")
 
 
 def _about(parts: Mapping[str, Any]) -> str:
-    rows = [[part, content["date"], content["computer"]] for part, content in parts.items()]
-    versions = ", ".join(f"{name} {version}" for name, version in next(iter(parts.values()))["versions"].items())
-    return table(("measured", "date", "on"), rows) + f"\nWith {versions}.\n\n"
+    rows = []
+    for part, content in parts.items():
+        days = sorted(set(content.get("dates", {}).values()) or {content["date"]})
+        rows.append([part, " – ".join(dict.fromkeys((days[0], days[-1]))), content["computer"]])
+    versions = {", ".join(f"{n} {v}" for n, v in content["versions"].items()): part for part, content in parts.items()}
+    told = [f"With {v}." if len(versions) == 1 else f"{part.capitalize()}: with {v}." for v, part in versions.items()]
+    return table(("measured", "date", "on"), rows) + "\n" + "\n\n".join(told) + "\n\n"
 
 
-def _aims(found: Mapping[str, Any]) -> list[Aim]:
-    makers = {"town": town_aims, "scale": scale_aims, "startup": startup_aims}
-    return [aim for part, make in makers.items() if part in found for aim in make(found[part])]
+def _missing(found: Mapping[str, Any]) -> str:
+    """What a whole measurement would have beside this, and what failed: neither has a time here."""
+    absent = [
+        f"{part}: {piece}" if pieces else part
+        for part, pieces in WHOLE.items()
+        for piece in (pieces or ("",))
+        if part not in found or (piece and piece not in found[part])
+    ]
+    failures = [line for pieces in found.values() for line in failed(pieces)]
+    text = f"Not measured: {'; '.join(absent)}.\n\n" if absent else ""
+    if failures:
+        text += "Failed, and so without a time:\n\n" + "".join(f"- {line}\n" for line in failures) + "\n"
+    return text
 
 
-def _town(found: Mapping[str, Any]) -> str:
+def _town(found: Mapping[str, Any], docs: Path) -> str:
     text = ["\n## A town of five machines\n"]
     for name in (NOTHING, ONE, FRESH):
-        slug = name.replace(" ", "-")
-        rows = {NAMES[tool].strip("`"): row["median"] for tool, row in found[name][FAR].items()}
-        (DOCS / f"performance-{slug}.svg").write_text(
-            bars(f"{name.capitalize()}, round trip of 40 ms", rows, "s"), encoding="utf-8"
+        if name not in found:
+            continue
+        text.append(f"\n### {name.capitalize()}\n\n{scenario(found, name)}\n")
+        rows = {NAMES[tool].strip("`"): row["median"] for tool, row in found[name].get(FAR, {}).items()}
+        if rows:
+            slug = name.replace(" ", "-")
+            plot = bars(f"{name.capitalize()}, round trip of 40 ms", rows, "s")
+            (docs / f"performance-{slug}.svg").write_text(plot, encoding="utf-8")
+            text.append(f"![{name}](performance-{slug}.svg)\n")
+    idle = found.get(NOTHING, {}).get(FAR, {})
+    if ENGINE in idle:
+        runs = idle[ENGINE]["inside"]
+        connect, rest = (amount(median(run[part] for run in runs)) for part in ("connect", "apply"))
+        commands = max(run["executions"] for run in runs)
+        floor = f"; the floor is {amount(idle[FLOOR]['median'])} s" if FLOOR in idle else ""
+        text.append(
+            f"\nInside the engine's no-op at 40 ms: {connect} s to connect, {rest} s for the rest, {commands}"
+            f" commands on the busiest machine{floor}.\n"
         )
-        text.append(f"\n### {name.capitalize()}\n\n{scenario(found, name)}\n![{name}](performance-{slug}.svg)\n")
-    runs = found[NOTHING][FAR][ENGINE]["inside"]
-    connect, rest = (amount(median(run[part] for run in runs)) for part in ("connect", "apply"))
-    commands = max(run["executions"] for run in runs)
-    text.append(
-        f"\nInside the engine's no-op at 40 ms: {connect} s to connect, {rest} s for the rest, {commands}"
-        f" commands on the busiest machine; the floor is {amount(found[NOTHING][FAR][FLOOR]['median'])} s.\n"
-    )
-    return "".join(text) + "\n### The same machines in the end\n\n" + equality(found)
+    if "equality" in found:
+        text.append("\n### The same machines in the end\n\n" + equality(found))
+    return "".join(text)
 
 
-def _scale(found: Mapping[str, Any]) -> str:
+def _scale(found: Mapping[str, Any], docs: Path) -> str:
     def series(scenario: str, tool: str, value: str) -> list[tuple[float, float]]:
-        return [(int(n), rows[scenario][tool][value]) for n, rows in found.items() if tool in rows[scenario]]
+        return [(int(n), rows[scenario][tool][value]) for n, rows in found.items() if tool in rows.get(scenario, {})]
 
     tools = [tool for tool in ("telekit", PYINFRA, ANSIBLE, MITOGEN) if any(tool in rows[NOTHING] for rows in found.values())]
     walls = {tool: series(NOTHING, tool, "median") for tool in tools}
     alone = {name: series(name, "telekit", "median") for name in (NOTHING, "one change")}
     alone["client CPU"] = series(NOTHING, "telekit", "cpu_median")
+    alone = {name: line for name, line in alone.items() if line}
     plots = {
         "scale": lines("No-op of many light targets", walls, "targets", "seconds"),
         "scale-telekit": lines("telekit alone", alone, "targets", "seconds"),
     }
     for name, svg in plots.items():
-        (DOCS / f"performance-{name}.svg").write_text(svg, encoding="utf-8")
+        (docs / f"performance-{name}.svg").write_text(svg, encoding="utf-8")
     pictures = "\n![No-op of many light targets](performance-scale.svg)\n\n![telekit alone](performance-scale-telekit.svg)\n"
     tables = "".join(f"\n### {name.capitalize()}\n\n{scale_table(found, name)}" for name in (NOTHING, "one change"))
     return f"\n## Many light targets\n{tables}{pictures}"

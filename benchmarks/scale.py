@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,12 +12,15 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.ansible_inputs import light_inputs
 from benchmarks.commune import CONTACTS
+from benchmarks.kept import FAILURES
 from benchmarks.light import light_targets
-from benchmarks.measure import Cost
+from benchmarks.measure import Cost, ToolFailedError
 
 # How many targets the tools with a cost of their own are asked to bear, and how often (never where it is not said): plain
 # pyinfra takes some five minutes for fifty, in which it mostly waits.
 PEER_RUNS = {"ansible": {50: 2, 200: 1}, "ansible + mitogen": {50: 2}, "pyinfra": {50: 1}}
+# Beyond this many a run takes minutes, most of them the targets' own: then one of each kind must do.
+REPEATED_UP_TO = 200
 
 
 class Scale:
@@ -29,14 +32,36 @@ class Scale:
 
     def everything(self) -> dict[str, Any]:
         self._note("first time", "telekit", self._engine(change=False), changes=None)
+        if self.count > REPEATED_UP_TO:
+            self._once()
+            return self.results
         for number in range(self.runs):
             self._note("no-op", "telekit", self._engine(change=number % 2 == 1), changes=0)
             self._note("one change", "telekit", self._engine(change=number % 2 == 0), changes=self.count)
         self._settle()
         self._note("memory", "telekit", self._engine(change=False, memory=True), changes=0)
         for tool, runs_of in PEER_RUNS.items():
-            self._peer(tool, runs_of.get(self.count, 0))
+            self._attempt(tool, runs_of.get(max(self.count, min(runs_of)), 0))
         return self.results
+
+    def _once(self) -> None:
+        idle = self._engine(change=False, memory=True)
+        for scenario in ("no-op", "memory"):
+            self._note(scenario, "telekit", idle, changes=0)
+        self._note("one change", "telekit", self._engine(change=True), changes=self.count)
+
+    def _attempt(self, tool: str, runs: int) -> None:
+        """A peer that fails is reported, has no time, and takes nothing from the others."""
+        try:
+            self._peer(tool, runs)
+        except ToolFailedError as error:
+            told = f"{self.count} targets, {tool}: {error}"
+            self.log(f"FAILED: {told}")
+            self.results.setdefault(FAILURES, []).append(told.splitlines()[0])
+            for rows in self.results.values():
+                if isinstance(rows, dict):
+                    rows.pop(tool, None)
+            self._settle()
 
     def _settle(self) -> None:
         self._engine(change=False)
@@ -68,7 +93,7 @@ class Scale:
     def _note(self, scenario: str, tool: str, cost: Cost, changes: int | None) -> None:
         made = changes_of(tool, cost)
         if changes is not None and made is not None and made != changes:
-            raise RuntimeError(
+            raise ToolFailedError(
                 f"{tool}, {scenario}, {self.count} targets: {made} changes instead of {changes}\n{cost.stdout[-2000:]}"
             )
         row = self.results.setdefault(scenario, {}).setdefault(tool, {"runs": [], "cpu": [], "memory": 0})
@@ -87,18 +112,16 @@ def changes_of(tool: str, cost: Cost) -> int | None:
     if tool == "telekit":
         summary = json.loads(cost.stdout)
         if summary["failed"] or summary["unreachable"]:
-            raise RuntimeError(f"the engine failed: {summary}")
+            raise ToolFailedError(f"the engine failed: {summary}")
         return int(summary["changes"])
     if tool.startswith("ansible"):
         return sum(int(number) for number in re.findall(r"changed=(\d+)", cost.stdout))
     return None
 
 
-def measure(counts: tuple[int, ...], runs: int, log: Callable[[str], None]) -> dict[str, Any]:
-    """Number of targets → scenario → tool → what it took."""
-    found: dict[str, Any] = {}
+def measure(counts: tuple[int, ...], runs: int, log: Callable[[str], None], keep: Callable[[Mapping[str, Any]], None]) -> None:
+    """Number of targets → scenario → tool → what it took; each number is kept when it ends."""
     for count in counts:
         log(f"starting {count} light targets")
         with light_targets(count) as targets:
-            found[str(count)] = Scale(targets.identity.parent, count, runs, log).everything()
-    return found
+            keep({str(count): Scale(targets.identity.parent, count, runs, log).everything()})

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import floor, peers
 from benchmarks.equality import compare, portrait
-from benchmarks.measure import Cost, run
+from benchmarks.kept import FAILURES
+from benchmarks.measure import Cost, ToolFailedError, run
 from benchmarks.town import AGENT, BenchTown, town
 from toolkit.inventory import load
 
 ROUND_TRIPS = (0.0, 0.040)
+# As one asks for them → as the results name them.
+SCENARIOS = {"fresh": "fresh machine", "no-op": "no-op", "one-agent": "one-agent change", "verify": "verify"}
 Tool = Callable[[BenchTown, str], Cost]
+Portraits = dict[str, dict[tuple[str, str], str]]
 
 TOOLS: dict[str, Tool] = {
     "telekit provision": lambda t, _: t.telekit("provision", "--yes", "--json"),
@@ -35,7 +39,7 @@ def changes(tool: str, cost: Cost) -> int:
     if tool == "telekit engine":
         summary = json.loads(cost.stdout)
         if summary["failed"] or summary["unreachable"]:
-            raise RuntimeError(f"the engine failed: {summary}")
+            raise ToolFailedError(f"the engine failed: {summary}")
         return int(summary["changes"])
     if tool.startswith("telekit"):
         return sum(len([c for c in m["changes"] if c["kind"] == "change"]) for m in json.loads(cost.stdout)["machines"])
@@ -49,24 +53,41 @@ def _pyinfra_changes(cost: Cost) -> int:
     (total,) = re.findall(r"^ *Grand total +(.+)$", cost.stderr, re.MULTILINE)
     _, succeeded, failed, _ = (0 if word == "-" else int(word) for word in total.split())
     if failed:
-        raise RuntimeError(f"pyinfra failed: {cost.stderr[-2000:]}")
+        raise ToolFailedError(f"pyinfra failed\n{cost.stderr[-2000:]}")
     return succeeded
 
 
 class Scenarios:
-    """All that is measured on the town. `log` is told of every run as it ends."""
+    """What is measured on the town, a scenario at a time. `log` is told of every run as it ends."""
 
     def __init__(self, found: BenchTown, runs: int, log: Callable[[str], None]) -> None:
         self.town, self.runs, self.log = found, runs, log
         self.results: dict[str, Any] = {}
 
-    def everything(self) -> dict[str, Any]:
-        self.prepare()
-        self.fresh()
-        self.steady("no-op")
-        self.steady("one-agent change")
-        self.results["verify"] = self.verify()
+    def of(self, scenario: str) -> dict[str, Any]:
+        """Measure a scenario, on a town that `prepare` or another scenario left: its results by name."""
+        self.results = {}
+        if scenario == "fresh":
+            self.fresh()
+        elif scenario == "verify":
+            with self._attempt(scenario, 0.0, "telekit verify"):
+                self.results[scenario] = self.verify()
+        else:
+            self.steady(SCENARIOS[scenario])
         return self.results
+
+    @contextmanager
+    def _attempt(self, scenario: str, round_trip: float, tool: str, settle: Callable[[], object] | None = None) -> Iterator[None]:
+        """A tool that fails is reported, has no time, and takes nothing from the others. settle: rights what it left."""
+        try:
+            yield
+        except ToolFailedError as error:
+            told = f"{scenario}, {_at(round_trip)}, {tool}: {error}"
+            self.log(f"FAILED: {told}")
+            self.results.setdefault(scenario, {}).setdefault(FAILURES, []).append(told.splitlines()[0])
+            if settle is not None:
+                with suppress(ToolFailedError):
+                    settle()
 
     # -- a town to begin with ----------------------------------------------------------------------------------------
 
@@ -85,42 +106,47 @@ class Scenarios:
 
     def fresh(self) -> None:
         """Each tool on machines that nobody has touched; what they come to is compared."""
-        tools = ("telekit provision", "pyinfra", "ansible")
-        portraits = {}
+        portraits: dict[str, Portraits] = {}
         for round_trip in ROUND_TRIPS:
-            for tool in tools:
-                self.town.relay.set(0)
-                self.town.rebuild()
-                self.town.relay.set(round_trip)
-                bootstrap = self.town.playbook("with", book="bootstrap.yml").seconds if tool == "ansible" else 0.0
-                cost = TOOLS[tool](self.town, "with")
-                self._note("fresh machine", round_trip, tool, cost, bootstrap)
-                if round_trip == 0:
-                    self.town.relay.set(0)
-                    self._cross(tool)
-                    portraits[tool] = {name: portrait(self.town.lab.machine(name)) for name in self.town.machines}
-        self.results["equality"] = {
-            f"telekit and {tool}": vars(compare(portraits["telekit provision"], portraits[tool])) for tool in tools[1:]
-        }
+            for tool in ("telekit provision", "pyinfra", "ansible"):
+                with self._attempt("fresh machine", round_trip, tool):
+                    self._fresh(tool, round_trip)
+                    if round_trip == 0:
+                        portraits[tool] = {name: portrait(self.town.lab.machine(name)) for name in self.town.machines}
+                        self._cross(tool)
+        ours = portraits.pop("telekit provision", None)
+        self.results["equality"] = {f"telekit and {tool}": vars(compare(ours, made)) for tool, made in portraits.items() if ours}
+
+    def _fresh(self, tool: str, round_trip: float) -> None:
+        self.town.relay.set(0)
+        self.town.rebuild()
+        self.town.relay.set(round_trip)
+        bootstrap = self.town.playbook("with", book="bootstrap.yml").seconds if tool == "ansible" else 0.0
+        self._note("fresh machine", round_trip, tool, TOOLS[tool](self.town, "with"), bootstrap)
+        self.town.relay.set(0)
 
     def _cross(self, tool: str) -> None:
         """What the other tools would still change on the machines that one has made."""
-        crossed = {other: changes(other, (TOOLS | LOOKING)[other](self.town, "with")) for other in ("telekit plan", "ansible")}
-        self.results.setdefault("still to change", {})[tool] = crossed
+        found = self.results.setdefault("still to change", {}).setdefault(tool, {})
+        for other in ("telekit plan", "ansible"):
+            with self._attempt("fresh machine", 0.0, f"{other} on the machines of {tool}"):
+                found[other] = changes(other, (TOOLS | LOOKING)[other](self.town, "with"))
 
     # -- machines that are right, and one agent who comes or goes ----------------------------------------------------
 
     def steady(self, scenario: str) -> None:
         """Rounds in which every tool has its turn."""
         tools = TOOLS | LOOKING if scenario == "no-op" else TOOLS
+        self.town.relay.set(0)
+        self.town.engine()
         for round_trip in ROUND_TRIPS:
             self.town.relay.set(round_trip)
             for number in range(self.runs):
                 for tool in tools:
-                    with self._staffed(scenario, number) as staff:
-                        cost = tools[tool](self.town, staff)
-                    self._note(scenario, round_trip, tool, cost)
-                self._floor(scenario, number, round_trip)
+                    with self._attempt(scenario, round_trip, tool, self.town.engine), self._staffed(scenario, number) as staff:
+                        self._note(scenario, round_trip, tool, tools[tool](self.town, staff))
+                with self._attempt(scenario, round_trip, "floor"):
+                    self._floor(scenario, number, round_trip)
 
     @contextmanager
     def _staffed(self, scenario: str, number: int) -> Iterator[str]:
@@ -132,8 +158,10 @@ class Scenarios:
         self.town.staff(without="" if goes else AGENT)
         self.town.engine()
         self.town.staff(without=AGENT if goes else "")
-        yield "without" if goes else "with"
-        self.town.staff()
+        try:
+            yield "without" if goes else "with"
+        finally:
+            self.town.staff()
 
     def _floor(self, scenario: str, number: int, round_trip: float) -> None:
         with tempfile.TemporaryDirectory() as name, self._staffed(scenario, number):
@@ -150,7 +178,7 @@ class Scenarios:
 
     def _note(self, scenario: str, round_trip: float, tool: str, cost: Cost, before: float = 0.0) -> None:
         made = changes(tool, cost) if tool != "floor" else 0
-        at = f"{round_trip * 1000:.0f} ms"
+        at = _at(round_trip)
         row = self.results.setdefault(scenario, {}).setdefault(at, {}).setdefault(tool, {"runs": [], "cpu": [], "changes": []})
         row["runs"].append(round(cost.seconds + before, 3))
         row["cpu"].append(round(cost.cpu, 3))
@@ -180,7 +208,14 @@ class Scenarios:
         }  # fmt: skip
 
 
-def measure(runs: int, log: Callable[[str], None]) -> dict[str, Any]:
-    """Everything on the town."""
+def _at(round_trip: float) -> str:
+    return f"{round_trip * 1000:.0f} ms"
+
+
+def measure(scenarios: Sequence[str], runs: int, log: Callable[[str], None], keep: Callable[[Mapping[str, Any]], None]) -> None:
+    """The scenarios asked for, on one town; each is kept when it ends."""
     with town() as found:
-        return Scenarios(found, runs, log).everything()
+        measured = Scenarios(found, runs, log)
+        measured.prepare()
+        for scenario in scenarios:
+            keep(measured.of(scenario))
