@@ -24,9 +24,12 @@ for name in $(getent passwd | cut -d: -f1); do
   printf 'groups\t%s\t%s\n' $name "$(id -nG $name | tr ' ' '\n' | sort | tr '\n' ' ')"
   printf 'password\t%s\t%s\n' $name "$(passwd -S $name | cut -d' ' -f2) $(getent shadow $name | cut -d: -f8)"
 done
-nft --stateless list ruleset 2>/dev/null | awk '{{print "firewall\t" NR "\t" $0}}'
+# By names: an account's number depends on the order in which packages were installed; a link's own address is random.
+nft --stateless --guid list ruleset 2>/dev/null | sed 's/ fe80::[0-9a-f:]* / fe80::… /' | awk '{{print "firewall\t" NR "\t" $0}}'
 if [ -d /sys/class/net/wg0 ]; then
-  echo "tunnel	key	$(wg show wg0 public-key)"; echo "tunnel	port	$(wg show wg0 listen-port)"
+  echo "tunnel	key	$(wg show wg0 public-key)"
+  # A laptop's port is whatever is free.
+  grep -q ListenPort /etc/wireguard/wg0.conf && echo "tunnel	port	$(wg show wg0 listen-port)"
   wg show wg0 allowed-ips | awk '{{print "tunnel\t" $1 "\t" $2 " " $3}}'
   ip -o addr show dev wg0 scope global | awk '{{print "tunnel\t" $4 "\taddress"}}'
 fi
@@ -45,7 +48,10 @@ IGNORED = {
         # Numbers depend on the order in which packages were installed; accounts, groups and passwords are compared by name.
         r"/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|\.pwd\.lock)",
         # Traces of the tools themselves.
-        r"/(root|home/[^/]+)/\.(ansible|cache|bash_history|lesshst|config|local|Xauthority|dbus).*",
+        r"/(root|home/[^/]+)/\.(ansible|cache|bash_history|lesshst|config|local|Xauthority|dbus|sudo_as_admin_successful).*",
+        # What programs note for themselves, and a cache that is made if its folder was there when packages came.
+        r"/var/lib/telekit/(tunnels\.json|quarantine/\.clamav-quarantine-lock\..*)",
+        r"/usr/local/share/applications/mimeinfo\.cache",
         # The resolver's own file, rewritten with each lease.
         r"/etc/resolv\.conf.*",
     ),

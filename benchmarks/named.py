@@ -86,9 +86,9 @@ BESIDES = frozenset({
 
 @dataclass
 class Named:
-    """What a machine's recipe named. secrets: path → content and mode, root's all of them."""
+    """What a machine's recipe named. texts: path → content, mode, owner and group (empty: as they are); secrets are root's."""
 
-    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    texts: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     secrets: dict[str, tuple[Secret, str]] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
@@ -112,8 +112,8 @@ def listen(named: dict[str, Named]) -> None:
 
 
 def _listen_to_files(named: dict[str, Named]) -> None:
-    def put(*, src: Any, dest: str, mode: str = "644", **_: Any) -> None:
-        named[host.name].texts[dest] = (src.getvalue(), f"{int(mode):04d}")
+    def put(*, src: Any, dest: str, mode: str = "644", user: str = "", group: str = "", **_: Any) -> None:
+        named[host.name].texts[dest] = (src.getvalue(), f"{int(mode):04d}", user, group)
 
     def file(*, path: str, present: bool = True, **_: Any) -> None:
         if not present:

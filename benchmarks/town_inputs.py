@@ -48,9 +48,10 @@ class Inputs:
         for agent, factor in (self.data.get("second_factors") or {}).items():
             self.named.secrets[f"{second_factor.FOLDER}/{agent}"] = (second_factor.state(factor), "0400")
         files: dict[str, list[dict[str, str]]] = {group: [] for group in (*GROUPS, "others")}
-        for path, (text, mode) in self.named.texts.items():
+        for path, (text, mode, owner, group) in self.named.texts.items():
             self._render(path, text)
-            files[group_of(path)].append({"path": path, "mode": mode})
+            belonging = {key: value for key, value in (("owner", owner), ("group", group)) if value}
+            files[group_of(path)].append({"path": path, "mode": mode} | belonging)
         for path, (secret, _) in self.named.secrets.items():
             self._render(path, secret.reveal())
         secrets = [{"path": path, "mode": mode} for path, (_, mode) in self.named.secrets.items()]
@@ -75,7 +76,8 @@ class Inputs:
         """The recipe names them only where they are not there yet."""
         keys = [o.public_key for o in self.commune.operators if key_body(o.public_key)]
         if keys:
-            self.named.texts[f"/home/{self.commune.admin_user}/.ssh/authorized_keys"] = ("\n".join([HEADER, *keys, ""]), "0600")
+            user, text = self.commune.admin_user, "\n".join([HEADER, *keys, ""])
+            self.named.texts[f"/home/{user}/.ssh/authorized_keys"] = (text, "0600", user, "")
 
     def _folders(self) -> list[dict[str, str]]:
         """The folders that belong to no package, with the modes and owners that they have."""
