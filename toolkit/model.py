@@ -128,6 +128,7 @@ class Policy:
     """What the town hall decides once for every machine; times of day are local to `timezone`.
 
     kit_days: how long a kit waits for its first handshake. ending_soon_days: from when on `status` tells of an end.
+    max_latency_ms, min_throughput_mbit: what the tunnel must do, for profiles that say nothing else; None: it is not judged.
     """
 
     timezone: str = "Europe/Paris"
@@ -144,6 +145,8 @@ class Policy:
     portal_minutes: int = 15
     kit_days: int = 7
     ending_soon_days: int = 30
+    max_latency_ms: int | None = None
+    min_throughput_mbit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +277,13 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A function in the town hall and the keys of the applications it needs."""
+    """A function in the town hall and the keys of the applications it needs; what its tunnel must do, else the policy's."""
 
     name: str
     applications: tuple[str, ...] = ()
     second_factor: SecondFactor = SecondFactor.OFF
+    max_latency_ms: int | None = None
+    min_throughput_mbit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

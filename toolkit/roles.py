@@ -34,7 +34,10 @@ class Recipe:
 
 
 # The last one takes the tunnel down for a moment.
-LAPTOP_CHECKS = ("test_baseline.py", "test_access.py", "test_antivirus.py", "test_laptop.py", "test_session.py", "test_tunnel.py")
+LAPTOP_CHECKS = (
+    "test_baseline.py", "test_access.py", "test_matrix.py", "test_antivirus.py", "test_laptop.py", "test_session.py",
+    "test_pace.py", "test_tunnel.py",
+)  # fmt: skip
 
 ROLES = {
     Role.GATEWAY: Recipe("deploys.gateway", "enrol", "gateway", ("test_baseline.py", "test_gateway.py", "test_outside.py")),

@@ -18,6 +18,19 @@ RELEASES = ("trixie",)
 GATEWAY, OWN, SHARED, FINANCE, FRONT = "gw-mairie", "bureau-finances-03", "bureau-partage-01", "portable-041", "portable-042"
 FIREWALL, RUN = "firewall-is-the-one-of-the-boot", "services-run"
 LEAKS = {"nothing-leaves-beside-the-tunnel", "nothing-leaves-while-the-tunnel-is-down"}
+FRONT_IP = "10.177.0.3"
+# The first packet of each connection to the application is lost, and comes again a second later.
+SLOW = """\
+nft -f - <<'RULES'
+table inet slow {
+  set seen { type ipv4_addr . inet_service; flags dynamic; size 1000; timeout 1m; }
+  chain all {
+    type filter hook forward priority 10;
+    tcp flags & (syn | ack) == syn ip daddr 10.77.1.11 ip saddr . tcp sport != @seen add @seen { ip saddr . tcp sport } drop
+  }
+}
+RULES
+"""
 RELOAD = "nft -f /etc/nftables.conf"
 SSH_AGAIN = "systemctl reload ssh; sleep 1"
 
@@ -55,6 +68,11 @@ def _sabotage(
     return Sabotage(name, machine, harm, frozenset(failing), drift, mend, seen_from or machine, perhaps)
 
 
+def cells(*groups: str) -> set[str]:
+    """The checks of these parts of the matrix."""
+    return {f"{group}-{'is' if group.startswith('the-') else 'are'}-as-the-matrix-says" for group in groups}
+
+
 def _sshd(machine: str) -> Sabotage:
     return _sabotage(
         f"passwords open SSH of {machine}", machine,
@@ -72,8 +90,8 @@ def _kernel(machine: str, setting: str, value: str) -> Sabotage:
 
 ON_THE_GATEWAY = (
     _sabotage("the gateway's firewall is gone", GATEWAY, "nft flush ruleset",
-              {FIREWALL, "no-tcp-port-answers", "no-udp-port-answers"}, "firewall", perhaps=frozenset({"no-unit-has-failed"}),
-              mend=RELOAD),
+              {FIREWALL, "no-tcp-port-answers", "no-udp-port-answers", "drops-forged-tunnel-addresses"}, "firewall",
+              perhaps=frozenset({"no-unit-has-failed"}), mend=RELOAD),
     _sabotage("SSH of the gateway is open to the world", GATEWAY, "nft insert rule inet telekit input tcp dport 22 accept",
               {FIREWALL, "no-tcp-port-answers"}, "firewall", mend=RELOAD),
     _sabotage("unbound answers the world", GATEWAY,
@@ -83,7 +101,38 @@ ON_THE_GATEWAY = (
               {FIREWALL, "no-udp-port-answers"}, "firewall",
               mend=f"rm /etc/unbound/unbound.conf.d/zz-open.conf; systemctl restart unbound; {RELOAD}"),
     _sabotage("the gateway forwards everything", GATEWAY, "nft insert rule inet telekit forward accept",
-              {"is-refused-application:finances"}, "firewall", mend=RELOAD, seen_from=FRONT),
+              {"is-refused-application:finances", *cells("applications", "desktops", "other-laptops")}, "firewall", mend=RELOAD,
+              seen_from=FRONT),
+    _sabotage("an application is open to a laptop by the other protocol", GATEWAY,
+              f"nft add element inet telekit access4 '{{ {FRONT_IP} . 10.77.1.12 . udp . 443 }}'", cells("applications"),
+              "firewall", mend=RELOAD, seen_from=FRONT),
+    _sabotage("a laptop may go to SSH of a desktop", GATEWAY,
+              f"nft add element inet telekit access4 '{{ {FRONT_IP} . 10.77.2.21 . tcp . 22 }}'", cells("desktops"), "firewall",
+              mend=RELOAD, seen_from=FRONT),
+    _sabotage("a port of the gateway is open to the tunnel", GATEWAY,
+              "nft insert rule inet telekit tunnel_to_gateway tcp dport 443 accept", cells("the-gateway"), "firewall",
+              mend=RELOAD, seen_from=FRONT),
+    _sabotage("the gateway tells laptops no time", GATEWAY, "nft insert rule inet telekit tunnel_to_gateway udp dport 123 drop",
+              cells("the-gateway"), "firewall", mend=RELOAD, seen_from=FRONT),
+    _sabotage("a laptop may go to another by IPv6", GATEWAY,
+              "nft insert rule inet telekit from_tunnel oifname wg0 meta nfproto ipv6 tcp dport 22 accept",
+              cells("other-laptops"), "firewall", mend=RELOAD, seen_from=FRONT),
+    _sabotage("the gateway keeps somebody on the Internet from laptops", GATEWAY,
+              "nft insert rule inet telekit forward ip daddr 198.18.0.100 drop", cells("the-internet"), "firewall", mend=RELOAD,
+              seen_from=FRONT),
+    _sabotage("a laptop may use the town hall's addresses", GATEWAY,
+              f"wg set wg0 peer $(wg show wg0 allowed-ips | grep -F {FRONT_IP}/ | cut -f 1) "
+              "allowed-ips $(wg show wg0 allowed-ips | grep -F 10.177.0.3/ | cut -f 2 | tr ' ' ,),10.77.2.0/24",
+              {"forged-sources-do-not-pass"}, "wg0", seen_from=FRONT),
+    _sabotage("tunnel addresses are believed wherever they come from", GATEWAY,
+              "nft flush chain inet telekit no_forged_sources", {FIREWALL, "drops-forged-tunnel-addresses"}, "firewall",
+              mend=RELOAD),
+    _sabotage("an application's first packets are lost", GATEWAY, SLOW, {"answers-fast-enough"}, "",
+              mend="nft delete table inet slow", seen_from=FINANCE),
+    _sabotage("the way to an application is narrow", GATEWAY,
+              "nft add table inet slow; nft add chain inet slow all '{ type filter hook forward priority 10; }'; nft add rule "
+              "inet slow all ip daddr 10.77.1.11 limit rate over 20 kbytes/second burst 40 kbytes drop",
+              {"carries-enough"}, "", mend="nft delete table inet slow", seen_from=FINANCE),
     _sabotage("the firewall's file was edited and not loaded", GATEWAY,
               "sed -i 's/policy drop/policy accept/' /etc/nftables.conf", {FIREWALL}, "firewall"),
     _sabotage("the gateway's firewall does not come back at boot", GATEWAY, "systemctl disable --quiet nftables", {FIREWALL},
@@ -170,6 +219,13 @@ ON_THE_DESKTOPS = (
 )  # fmt: skip
 ON_THE_LAPTOPS = (
     _sabotage("the laptop's firewall is gone", FINANCE, "nft flush ruleset", {FIREWALL, *LEAKS}, "firewall", mend=RELOAD),
+    _sabotage("a laptop lets IPv6 out", FRONT, "nft insert rule inet telekit output meta nfproto ipv6 accept",
+              {FIREWALL, *LEAKS}, "firewall", mend=RELOAD),
+    _sabotage("a laptop asks its neighbours for names", FRONT, "nft insert rule inet telekit output udp dport 5353 accept",
+              {FIREWALL, *LEAKS}, "firewall", mend=RELOAD),
+    _sabotage("a home network hides a part of the town hall", FRONT,
+              "ip rule delete priority 5002; ip route add 10.77.9.0/24 dev eth0", {"the-town-hall-is-not-hidden"}, "",
+              mend="ip route delete 10.77.9.0/24 dev eth0; systemctl restart wg-quick@wg0; sleep 2"),
     _sabotage("the laptop lets everything out", FRONT, "nft insert rule inet telekit output accept", {FIREWALL, *LEAKS},
               "firewall", mend=RELOAD),
     _sabotage("on-access scanning is stopped", FINANCE, "systemctl mask --quiet --runtime --now clamav-clamonacc",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -10,6 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 from gevent.lock import RLock
 
 from toolkit.checks.declare import NotCheckedError
+from toolkit.errors import TelekitError
 from toolkit.model import Agent, Commune, Desktop, Gateway, Laptop, Machine, Secret
 
 Found = TypeVar("Found")
@@ -41,6 +43,7 @@ class Outside(Protocol):
     """Somewhere on the Internet from which commands can be run."""
 
     def run(self, argv: Sequence[str], timeout: float = 60.0, *, stdin: str | None = None) -> Any: ...
+    def popen(self, argv: Sequence[str]) -> Any: ...
 
 
 @dataclass(eq=False, repr=False)
@@ -48,7 +51,7 @@ class Evidence:
     """What all checks of a run share.
 
     passwords: agent identifier → the first password of the remote desktop. seeds: agent identifier → the seed of their codes.
-    screenshots: where pictures are kept, if anywhere.
+    screenshots: where pictures are kept, if anywhere. closing: what is called when the run is over, whatever came of it.
     """
 
     commune: Commune
@@ -58,6 +61,7 @@ class Evidence:
     seeds: Mapping[str, Secret] = field(default_factory=dict)
     screenshots: Path | None = None
     pictures: list[Path] = field(default_factory=list)
+    closing: list[Callable[[], None]] = field(default_factory=list)
     _known: dict[object, object] = field(default_factory=dict)
     _locks: dict[object, RLock] = field(default_factory=dict)
 
@@ -70,6 +74,12 @@ class Evidence:
         if isinstance(known, NotCheckedError | AssertionError):
             raise known
         return cast("Found", known)
+
+    def close(self) -> None:
+        """Take away what checks left for one another."""
+        while self.closing:
+            with suppress(NotCheckedError, AssertionError, OSError, EOFError, TelekitError):
+                self.closing.pop()()
 
 
 def _attempt(find: Callable[[], object]) -> object:

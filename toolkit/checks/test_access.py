@@ -6,19 +6,17 @@ from collections.abc import Sequence
 
 from toolkit.checks.declare import Case, NotCheckedError, Theme, check
 from toolkit.checks.probe import (
-    SSH_PORT,
     Door,
     alive,
     application_doors,
     desktop_doors,
     doors_of,
-    from_laptop,
     granted,
     named,
     places,
-    refusals,
 )
 from toolkit.checks.subject import Subject
+from toolkit.checks.tried import administration, from_laptop, refusals
 from toolkit.model import RDP_PORT, Application
 
 
@@ -122,9 +120,7 @@ def test_is_refused_other_desktops(subject: Subject) -> str:
     fix="telekit provision; [network] admin in commune.toml names the administrators' networks",
 )
 def test_is_refused_administration(subject: Subject) -> str:
-    others = {a for m in subject.commune.laptops for a in (m.tunnel_address, m.tunnel_address6)}
-    answers = refusals(subject)
-    doors = [d for d in answers if d.port == SSH_PORT and d.address not in others and d not in application_doors(subject)]
+    answers, doors = refusals(subject), [d for d in administration(subject.commune) if d not in application_doors(subject)]
     assert not any(answers[d].open for d in doors), named(doors, answers)
     return named(doors, answers)
 

@@ -9,7 +9,7 @@ from toolkit.model import Commune, Role
 from toolkit.verify.result import NOT_CHECKED, PASSED, CheckResult, VerifyResult
 
 # What these see when they pass is where somebody was, and when.
-PERSONAL = frozenset({"shakes-hands", "keeps-a-record-of-tunnels"})
+PERSONAL = frozenset({"shakes-hands", "keeps-a-record-of-tunnels", "the-town-hall-is-not-hidden"})
 LEFT_OUT = "as expected; what was seen tells of a person and is not kept"
 SILENT = "the machine did not answer"
 WORD = re.compile(r"[\w.-]+")

@@ -8,12 +8,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
 from toolkit.atomic import replace_file
 from toolkit.errors import UsageError
+from toolkit.evidence import signature
 from toolkit.evidence.discreet import discreet
 from toolkit.journal import Entry
 from toolkit.model import Commune, Derogation
@@ -23,6 +24,8 @@ FOLDER, ENDING = "verifications", ".jsonl.gz"
 FORMAT = 1
 # A report with hundreds of pictures opens slowly and is read by nobody.
 PICTURES = 8
+# So many runs are kept at most, and none for longer than the town hall keeps its logs.
+KEPT, DAYS_OF_A_MONTH = 500, 31
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 
 
@@ -91,7 +94,25 @@ def write(folder: Path, commune: Commune, found: VerifyResult, entry: Entry, ste
     file.parent.mkdir(mode=0o750, exist_ok=True)
     # Without the time, so that the same run gives the same bytes.
     replace_file(file, gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0), mode=0o640)
+    _prune(folder, found.started - timedelta(days=DAYS_OF_A_MONTH * commune.policy.journal_months))
     return file
+
+
+def _prune(folder: Path, since: datetime) -> None:
+    """Remove what is older, and more than is kept at all, with its signature; a time that cannot be read is no reason to."""
+    *old, _ = _files(folder)
+    surplus = set(old[: max(0, len(old) + 1 - KEPT)])
+    for file in old:
+        if file in surplus or _before(file, since):
+            signature.file_of(file).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+
+
+def _before(file: Path, since: datetime) -> bool:
+    """By what the run itself says."""
+    with suppress(*DAMAGED, AssertionError), _opened(file) as stream:
+        return _read_head(stream).when < since
+    return False
 
 
 def _head(commune: Commune, found: VerifyResult, entry: Entry) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from toolkit.inventory.values import Parser, host_label, integer, many
 from toolkit.model import Clipboard, Mode, SecondFactor, System
 
 CIDR = '["10.94.0.0/20"]'
+LATENCY = integer(1, 10000, "milliseconds")
+THROUGHPUT = integer(1, 10000, "Mbit/s")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ POLICY = Section(
         "portal_minutes": integer(1, 60, "minutes"),
         "kit_days": integer(1, 90, "days"),
         "ending_soon_days": integer(1, 365, "days"),
+        "max_latency_ms": LATENCY,
+        "min_throughput_mbit": THROUGHPUT,
     }
 )
 
@@ -145,6 +149,8 @@ PROFILE = Section(
     {
         "applications": many(host_label, '["finances", "messagerie"]'),
         "second_factor": values.choice(SecondFactor),
+        "max_latency_ms": LATENCY,
+        "min_throughput_mbit": THROUGHPUT,
     }
 )
 

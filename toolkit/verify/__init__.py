@@ -51,7 +51,10 @@ def run(
     evidence = Evidence(commune, session, internet, passwords or {}, seeds or {}, screenshots)
     subjects = [Subject(m, evidence) for m in commune.machines if not only or m.name in only]
     examiner = Examiner(evidence, subjects, parallel, lambda result: emit(CheckDone(result.machine, result)))
-    results = examine(examiner)
+    try:
+        results = examine(examiner)
+    finally:
+        evidence.close()
     return VerifyResult(
         results=tuple(results),
         machines=tuple(s.name for s in subjects),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.unit.evidence.conftest import MIXED, Keep, result
+from tests.unit.evidence.conftest import MIXED, STARTED, Keep, result
 from toolkit.errors import UsageError
 from toolkit.evidence import record
 from toolkit.evidence.record import Record
@@ -74,3 +75,19 @@ def test_of_many_pictures_some_are_kept_and_the_rest_counted(keep: Keep, tmp_pat
     picture = tmp_path / "portable-1_poste-1.png"
     run = record.read(keep(screenshots=(picture,) * 20))
     assert (len(run.pictures), run.more_pictures) == (record.PICTURES, 20 - record.PICTURES)
+
+
+def test_runs_older_than_the_logs_are_removed_with_their_signatures(keep: Keep) -> None:
+    old = keep("2025-01-01T14-05-00Z-verify", started=STARTED - timedelta(days=400))
+    signature = old.with_name(f"{old.name}.sig")
+    signature.touch()
+    damaged = old.with_name("2025-02-01T14-05-00Z-verify.jsonl.gz")
+    damaged.write_bytes(b"not gzip")
+    kept, last = keep("2026-02-01T14-05-00Z-verify"), keep()
+    assert sorted(last.parent.iterdir()) == [damaged, kept, last]
+
+
+def test_more_runs_than_are_kept_at_all_are_removed_the_first_ones_first(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "KEPT", 3)
+    files = [keep(f"2026-02-0{day}T14-05-00Z-verify") for day in range(1, 6)]
+    assert sorted(files[0].parent.iterdir()) == files[2:]

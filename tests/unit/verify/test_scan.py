@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from toolkit.checks.scan import TCP_PORTS, scan
+from toolkit.checks.remote.scanner import connect
+from toolkit.checks.scan import TCP_PORTS, Scan, scan
 
 
 class Nearby:
@@ -21,16 +22,27 @@ class Nearby:
 def test_what_answers_is_told_from_what_refuses_and_from_silence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        found = scan(Nearby(), "localhost", tcp=[port, 9], udp=[9])
-    assert found.address == "127.0.0.1"
-    assert found.answers == {f"{port}/tcp": "open", "9/tcp": "refused", "9/udp": "refused"}
-    assert found.tried == 3
+        found = scan(Nearby(), "127.0.0.1", tcp=(port, port + 1), udp=[9])
+    assert found.addresses == ("127.0.0.1",)
+    assert found.answers == {f"{port}/tcp": "open", f"{port + 1}/tcp": "refused", "9/udp": "refused"}
+    assert found.told("tcp") == f"{port}/tcp open, {port + 1}/tcp refused"
 
 
 def test_a_host_that_has_no_address_is_no_pass() -> None:
     with pytest.raises(AssertionError, match="the scan itself failed"):
-        scan(Nearby(), "no-such-host.invalid", tcp=[9], udp=[])
+        scan(Nearby(), "no-such-host.invalid", tcp=(9, 9), udp=[])
 
 
-def test_the_ports_that_matter_most_are_among_those_tried() -> None:
-    assert {22, 53, 80, 443, 3389, 51820, 65535} <= set(TCP_PORTS)
+def test_who_may_not_make_packets_learns_the_same_by_connecting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = connect(socket.AF_INET, "127.0.0.1", range(port, port + 2), 1.0)
+    assert found == {port: "open", port + 1: "refused"}
+
+
+def test_every_tcp_port_is_among_those_tried_and_of_the_open_ones_some_are_named() -> None:
+    assert TCP_PORTS == (1, 65535)
+    found = Scan(("198.51.100.1",), {f"{port}/tcp": "refused" for port in range(100, 150)} | {"22/tcp": "open"})
+    assert found.told("tcp").startswith("22/tcp open, 100/tcp refused")
+    assert found.told("tcp").endswith("and 39 more")
+    assert found.told("udp") == ""

@@ -1,0 +1,163 @@
+"""The matrix of a laptop: which cells there are, and what can be said of each from what was seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+import pytest
+
+from toolkit.checks.declare import NotCheckedError
+from toolkit.checks.forged import own, sources
+from toolkit.checks.matrix import MANY, matrix, spread
+from toolkit.checks.probe import Answer, Door
+from toolkit.checks.subject import Evidence, Subject
+from toolkit.checks.test_matrix import test_forged_sources_do_not_pass as forged_check
+from toolkit.checks.tried import Tried, judged
+from toolkit.checks.witness import Packet, Witness, _told, forged_port
+from toolkit.model import Commune, Mode
+
+OWN = ip_address("10.2.0.2")
+PAIE = Door("tcp", ip_address("10.1.1.1"), 443)
+
+
+@pytest.fixture
+def subject(commune: Commune, connections: Any) -> Subject:
+    return Subject(commune.laptops[0], Evidence(commune, connections))
+
+
+def seen(subject: Subject, *, opened: Iterable[Door], passed: Iterable[Door] = (), lost: Iterable[Door] = ()) -> None:
+    """What the laptop tried is known: these doors answered, the firewall let these pass, and these never came to the gateway."""
+    doors = {cell.door for cells in matrix(subject).values() for cell in cells}
+    answers = {door: Answer("open" if door in set(opened) else "silent") for door in doors}
+
+    def packets(some: Iterable[Door]) -> frozenset[Packet]:
+        return frozenset(Packet(OWN, door.protocol, door.address, door.port) for door in some)
+
+    witness = Witness(packets(doors - set(lost)), packets({*opened, *passed}))
+    subject.once("doors", lambda: Tried(answers, frozenset(), witness))
+
+
+def test_an_application_is_tried_by_both_protocols_and_granted_by_one(subject: Subject) -> None:
+    cells = {str(cell.door): cell.allowed for cell in matrix(subject)["applications"]}
+    assert cells == {
+        "10.1.1.1:443/tcp": True, "10.1.1.1:443/udp": False,
+        "10.1.1.2:993/tcp": False, "10.1.1.2:993/udp": False, "10.1.1.2:5000/tcp": False, "10.1.1.2:5000/udp": False,
+    }  # fmt: skip
+
+
+def test_names_and_time_of_the_gateway_are_for_laptops_at_its_tunnel_address_alone(subject: Subject) -> None:
+    allowed = {str(cell.door) for cell in matrix(subject)["gateway"] if cell.allowed}
+    assert allowed == {"10.2.0.1:53/tcp", "10.2.0.1:53/udp", "10.2.0.1:123/udp"}
+    assert "10.1.0.1:22/tcp" in {str(cell.door) for cell in matrix(subject)["gateway"]}
+
+
+def test_a_laptop_with_ipv6_in_its_tunnel_tries_it_too(commune: Commune, connections: Any) -> None:
+    network = replace(commune.network, tunnel6=IPv6Network("fd00:2::/64"))
+    laptops = tuple(replace(m, tunnel_address6=IPv6Address(f"fd00:2::{n}")) for n, m in enumerate(commune.laptops, 2))
+    both = replace(commune, network=network, laptops=laptops)
+    found = matrix(Subject(both.laptops[0], Evidence(both, connections)))
+    for group in ("gateway", "laptops", "internet"):
+        assert {cell.door.address.version for cell in found[group]} == {4, 6}
+
+
+def test_in_split_mode_the_internet_is_none_of_the_tunnels_affair(commune: Commune, connections: Any) -> None:
+    split = replace(commune, network=replace(commune.network, mode=Mode.SPLIT))
+    assert matrix(Subject(split.laptops[0], Evidence(split, connections)))["internet"] == ()
+
+
+def test_of_very_many_some_are_tried_from_the_first_to_the_last() -> None:
+    found = spread(range(1500))
+    assert (len(found), found[0], len(set(found))) == (MANY, 0, MANY)
+    assert found[-1] >= 1450
+    assert spread([1, 2]) == [1, 2]
+
+
+def test_what_is_granted_answers_and_the_rest_is_refused_by_the_gateway(subject: Subject) -> None:
+    seen(subject, opened=[PAIE])
+    assert judged(subject, "applications") == "6 cells (IPv4 TCP 3, IPv4 UDP 3): 5 refused by the gateway, 1 answers"
+
+
+def test_what_passes_the_firewall_is_wrong_even_if_nobody_answers_there(subject: Subject) -> None:
+    other = Door("udp", PAIE.address, 443)
+    seen(subject, opened=[PAIE], passed=[other])
+    with pytest.raises(AssertionError, match=r"10\.1\.1\.1:443/udp passes the gateway's firewall, though nobody answers"):
+        judged(subject, "applications")
+
+
+def test_what_answers_without_being_granted_is_wrong(subject: Subject) -> None:
+    seen(subject, opened=[PAIE, Door("tcp", ip_address("10.1.1.2"), 993)])
+    with pytest.raises(AssertionError, match=r"10\.1\.1\.2:993/tcp answers"):
+        judged(subject, "applications")
+
+
+def test_a_cell_of_which_nothing_came_to_the_gateway_proves_nothing(subject: Subject) -> None:
+    seen(subject, opened=[PAIE], lost=[Door("udp", ip_address("10.1.1.2"), 5000)])
+    with pytest.raises(NotCheckedError, match=r"1 of 6 cells prove nothing: 10\.1\.1\.2:5000/udp did not come to the gateway"):
+        judged(subject, "applications")
+
+
+@pytest.mark.parametrize(("state", "error"), [("open", AssertionError), ("refused", NotCheckedError)])
+def test_a_granted_door_that_stays_shut_is_wrong_unless_its_server_is_dead(subject: Subject, state: str, error: Any) -> None:
+    seen(subject, opened=[])
+    subject.evidence.once((subject.commune.gateway.name, "doors"), lambda: {PAIE: Answer(state)})
+    with pytest.raises(error, match=r"10\.1\.1\.1:443/tcp does not answer"):
+        judged(subject, "applications")
+
+
+def test_without_the_gateway_nothing_is_judged(subject: Subject) -> None:
+    subject.once("doors", lambda: Tried({}, frozenset(), Witness(why="gw: no answer")))
+    with pytest.raises(NotCheckedError, match="could not look on: gw: no answer"):
+        judged(subject, "desktops")
+
+
+# -- false addresses ---------------------------------------------------------------------------------------------------
+
+
+def forged(subject: Subject, came: Iterable[Any], sent: Iterable[Any]) -> None:
+    packets = frozenset(Packet(source, "udp", ip_address("10.2.0.1"), forged_port(subject)) for source in came)
+    subject.once("doors", lambda: Tried({}, frozenset(sent), Witness(packets)))
+
+
+def test_it_takes_the_addresses_of_another_laptop_of_the_gateway_and_of_the_town_hall(subject: Subject) -> None:
+    assert set(map(str, sources(subject))) == {"10.2.0.1", "10.2.0.3", "10.1.2.1"}
+    assert own(subject) == [IPv4Address("10.2.0.2")]
+
+
+def test_nothing_under_a_false_address_is_good_when_the_own_address_comes(subject: Subject) -> None:
+    forged(subject, came=[OWN], sent=[OWN, *sources(subject)])
+    assert forged_check(subject).endswith("its own came")
+
+
+def test_a_false_address_that_comes_is_named(subject: Subject) -> None:
+    forged(subject, came=[OWN, ip_address("10.2.0.3")], sent=sources(subject))
+    with pytest.raises(AssertionError, match=r"under 10\.2\.0\.3"):
+        forged_check(subject)
+
+
+def test_it_proves_nothing_where_the_own_address_does_not_come_or_nothing_could_be_sent(
+    commune: Commune, connections: Any
+) -> None:  # fmt: skip
+    for came, sent, reason in (([], [OWN], "did not come to the gateway either"), ([OWN], [OWN], "could not send under")):
+        subject = Subject(commune.laptops[0], Evidence(commune, connections))
+        forged(subject, came=came, sent=sent)
+        with pytest.raises(NotCheckedError, match=reason):
+            forged_check(subject)
+
+
+def test_the_gateways_sets_are_read_as_nft_tells_them() -> None:
+    plain = {"concat": ["10.2.0.2", "10.1.1.1", 6, 443]}
+    wrapped = {"elem": {"val": {"concat": ["10.2.0.2", "10.1.1.1", "udp", 53]}, "expires": 9}}
+    listed = {"nftables": [
+        {"metainfo": {}},
+        {"set": {"name": "came4", "elem": [plain, wrapped]}},
+        {"set": {"name": "passed4", "elem": [plain]}},
+        {"set": {"name": "came6"}},
+    ]}  # fmt: skip
+    came, passed = _told(json.dumps(listed))
+    tcp = Packet(ip_address("10.2.0.2"), "tcp", ip_address("10.1.1.1"), 443)
+    assert came == {tcp, Packet(ip_address("10.2.0.2"), "udp", ip_address("10.1.1.1"), 53)}
+    assert passed == {tcp}
