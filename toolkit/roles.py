@@ -39,8 +39,10 @@ LAPTOP_CHECKS = (
     "test_pace.py", "test_tunnel.py",
 )  # fmt: skip
 
+GATEWAY_CHECKS = ("test_baseline.py", "test_gateway.py", "test_outside.py", "test_profiles.py")
+
 ROLES = {
-    Role.GATEWAY: Recipe("deploys.gateway", "enrol", "gateway", ("test_baseline.py", "test_gateway.py", "test_outside.py")),
+    Role.GATEWAY: Recipe("deploys.gateway", "enrol", "gateway", GATEWAY_CHECKS),
     Role.DESKTOP: Recipe("deploys.desktop", "enrol", "desktop", ("test_baseline.py", "test_desktop.py")),
     Role.LAPTOP: Recipe("deploys.laptop", "enrol", "laptop", LAPTOP_CHECKS),
 }

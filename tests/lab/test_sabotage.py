@@ -19,12 +19,14 @@ GATEWAY, OWN, SHARED, FINANCE, FRONT = "gw-mairie", "bureau-finances-03", "burea
 FIREWALL, RUN = "firewall-is-the-one-of-the-boot", "services-run"
 LEAKS = {"nothing-leaves-beside-the-tunnel", "nothing-leaves-while-the-tunnel-is-down"}
 FRONT_IP = "10.177.0.3"
+# Of a function that nobody has: it is tried from the last address of the tunnel.
+PROFILE, GUEST_IP = "profile-is-as-the-matrix-says:direction", "10.177.0.254"
 # The first packet of each connection to the application is lost, and comes again a second later.
 SLOW = """\
 nft -f - <<'RULES'
 table inet slow {
   set seen { type ipv4_addr . inet_service; flags dynamic; size 1000; timeout 1m; }
-  chain all {
+  chain lose {
     type filter hook forward priority 10;
     tcp flags & (syn | ack) == syn ip daddr 10.77.1.11 ip saddr . tcp sport != @seen add @seen { ip saddr . tcp sport } drop
   }
@@ -90,10 +92,10 @@ def _kernel(machine: str, setting: str, value: str) -> Sabotage:
 
 ON_THE_GATEWAY = (
     _sabotage("the gateway's firewall is gone", GATEWAY, "nft flush ruleset",
-              {FIREWALL, "no-tcp-port-answers", "no-udp-port-answers", "drops-forged-tunnel-addresses"}, "firewall",
+              {FIREWALL, "no-tcp-port-answers", "no-udp-port-answers", "drops-forged-tunnel-addresses", PROFILE}, "firewall",
               perhaps=frozenset({"no-unit-has-failed"}), mend=RELOAD),
     _sabotage("SSH of the gateway is open to the world", GATEWAY, "nft insert rule inet telekit input tcp dport 22 accept",
-              {FIREWALL, "no-tcp-port-answers"}, "firewall", mend=RELOAD),
+              {FIREWALL, "no-tcp-port-answers", PROFILE}, "firewall", mend=RELOAD),
     _sabotage("unbound answers the world", GATEWAY,
               "printf 'server:\\n    interface: 198.51.100.10\\n    access-control: 0.0.0.0/0 allow\\n    ip-freebind: yes\\n' "
               "> /etc/unbound/unbound.conf.d/zz-open.conf; nft insert rule inet telekit input udp dport 53 accept; "
@@ -127,11 +129,13 @@ ON_THE_GATEWAY = (
     _sabotage("tunnel addresses are believed wherever they come from", GATEWAY,
               "nft flush chain inet telekit no_forged_sources", {FIREWALL, "drops-forged-tunnel-addresses"}, "firewall",
               mend=RELOAD),
+    _sabotage("a profile that nobody has reaches nothing", GATEWAY,
+              f"nft insert rule inet telekit forward ip saddr {GUEST_IP} drop", {FIREWALL, PROFILE}, "firewall", mend=RELOAD),
     _sabotage("an application's first packets are lost", GATEWAY, SLOW, {"answers-fast-enough"}, "",
               mend="nft delete table inet slow", seen_from=FINANCE),
     _sabotage("the way to an application is narrow", GATEWAY,
-              "nft add table inet slow; nft add chain inet slow all '{ type filter hook forward priority 10; }'; nft add rule "
-              "inet slow all ip daddr 10.77.1.11 limit rate over 20 kbytes/second burst 40 kbytes drop",
+              "nft add table inet slow; nft add chain inet slow lose '{ type filter hook forward priority 10; }'; nft add rule "
+              "inet slow lose ip daddr 10.77.1.11 limit rate over 20 kbytes/second burst 40 kbytes drop",
               {"carries-enough"}, "", mend="nft delete table inet slow", seen_from=FINANCE),
     _sabotage("the firewall's file was edited and not loaded", GATEWAY,
               "sed -i 's/policy drop/policy accept/' /etc/nftables.conf", {FIREWALL}, "firewall"),
@@ -144,11 +148,11 @@ ON_THE_GATEWAY = (
     _sabotage("an agent's key has another's address", GATEWAY,
               "wg set wg0 peer $(wg show wg0 peers | head -n 1) allowed-ips 10.177.0.77/32",
               {"peers-are-those-of-the-inventory"}, "wg0"),
-    _sabotage("the gateway does not forward", GATEWAY, "sysctl -qw net.ipv4.ip_forward=0", {"kernel-settings-are-in-force"},
+    _sabotage("the gateway does not forward", GATEWAY, "sysctl -qw net.ipv4.ip_forward=0", {"kernel-settings-are-in-force", PROFILE},
               "Forward"),
     _kernel(GATEWAY, "net.ipv4.conf.all.accept_redirects", "1"),
     _kernel(GATEWAY, "net.ipv4.tcp_syncookies", "0"),
-    _sabotage("the tunnel's resolver is stopped", GATEWAY, "systemctl stop unbound", {RUN, "resolves-for-the-tunnel"}, "unbound"),
+    _sabotage("the tunnel's resolver is stopped", GATEWAY, "systemctl stop unbound", {RUN, "resolves-for-the-tunnel", PROFILE}, "unbound"),
     _sabotage("the tunnel's resolver asks somebody else", GATEWAY,
               "sed -i 's/forward-addr: .*/forward-addr: 10.77.1.11/; s/stub-addr: .*/stub-addr: 10.77.1.11/' "
               "/etc/unbound/unbound.conf.d/telekit.conf; systemctl restart unbound", {"resolves-for-the-tunnel"}, "resolver"),

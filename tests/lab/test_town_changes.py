@@ -200,7 +200,7 @@ def test_a_machine_that_does_not_answer_is_reported_and_the_others_are_done(prov
         ("portable-041", "systemctl mask --runtime --now clamav-clamonacc", "systemctl unmask --runtime clamav-clamonacc",
          {"blocks-an-infected-file", "puts-it-into-quarantine", "services-run"}),
         ("gw-mairie", "nft insert rule inet telekit input tcp dport 22 accept", "nft -f /etc/nftables.conf",
-         {"firewall-is-the-one-of-the-boot", "no-tcp-port-answers"}),
+         {"firewall-is-the-one-of-the-boot", "no-tcp-port-answers", "profile-is-as-the-matrix-says:direction"}),
         ("bureau-partage-01", "useradd -m -p x -G sudo intrus", "userdel -rf intrus 2>/dev/null",
          {"agents-are-not-administrators", "accounts-are-those-of-the-inventory"}),
         # An account with a last day to come is open.

@@ -15,6 +15,8 @@ from toolkit.model import RDP_PORT, Access, Address, Application, Commune, Lapto
 SSH_PORT = 22
 # Code points that nobody uses: verify's own packets, and those that it sends under a false address.
 MARK, FORGED = 43, 45
+# What a resolver answers by itself, whomever else it would ask.
+ITSELF = "localhost"
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,10 @@ def knock_and_forge(subject: Subject, doors: Iterable[Door], forgeries: Iterable
     """The same, after some packets that no honest machine sends."""
     wanted = [[door.protocol, str(door.address), door.port] for door in dict.fromkeys(doors)]
     forged = [[f.door.protocol, str(f.door.address), f.door.port, str(f.source), f.card] for f in forgeries]
-    order = {"mark": MARK << 2, "name": _name(subject.commune), "forged_mark": FORGED << 2}
+    order = {"mark": MARK << 2, "name": ITSELF, "forged_mark": FORGED << 2}
     told = json.loads(subject.output(script("knocker", "knock", doors=wanted, forged=forged, **order), seconds=30))
     found = {Door(protocol, ip_address(at), port): Answer(state, said[:200]) for protocol, at, port, state, said in told["doors"]}
     return Knocked(found, frozenset(map(ip_address, told["forged"])))
-
-
-def _name(commune: Commune) -> str:
-    """A name of the town hall's that a resolver can be asked for."""
-    return f"{commune.desktops[0].name}.{commune.domain}" if commune.desktops else commune.domain
 
 
 def doors_of(application: Application, found: Places) -> list[Door]:

@@ -78,7 +78,10 @@ def _ask(subject: Subject, outside: Outside) -> Seen:
 
 def _counted(subject: Subject) -> Mapping[str, int]:
     """The counters by name."""
-    listed = json.loads(subject.output(COUNTED))["nftables"]
+    done = subject.run(COUNTED)
+    if done.code != 0:
+        raise NotCheckedError("the gateway's firewall was loaded anew meanwhile, and what was counted is gone")
+    listed = json.loads(done.stdout)["nftables"]
     return {item["counter"]["name"]: int(item["counter"]["packets"]) for item in listed if "counter" in item}
 
 
