@@ -32,6 +32,7 @@ QUESTIONS = (
             "the-gateway-is-as-the-matrix-says",
             "other-laptops-are-as-the-matrix-says",
             "forged-sources-do-not-pass",
+            "profile-is-as-the-matrix-says",
         ),
     ),
     ("work", ("reaches-application", "reaches-own-desktop", "opens-the-desktop", "shakes-hands")),
