@@ -54,6 +54,8 @@ FIELDS: Mapping[str, str] = {
     "Policy.clipboard": "in the .rdp file",
     "Policy.drives": "in the .rdp file",
     "Policy.kit_days": "on the sheet",
+    "Policy.max_latency_ms": "what `telekit verify` wants of the tunnel; it does not log into Windows",
+    "Policy.min_throughput_mbit": "what `telekit verify` wants of the tunnel; it does not log into Windows",
     "Policy.journal_months": "on the sheet; the record is the gateway's",
     "Policy.timezone": "the desktop's and the gateway's; Windows keeps the user's",
     "Policy.locale": "the desktop's; Windows keeps the user's",
