@@ -24,8 +24,9 @@ for name in $(getent passwd | cut -d: -f1); do
   printf 'groups\t%s\t%s\n' $name "$(id -nG $name | tr ' ' '\n' | sort | tr '\n' ' ')"
   printf 'password\t%s\t%s\n' $name "$(passwd -S $name | cut -d' ' -f2) $(getent shadow $name | cut -d: -f8)"
 done
-# By names: an account's number depends on the order in which packages were installed; a link's own address is random.
-nft --stateless --guid list ruleset 2>/dev/null | sed 's/ fe80::[0-9a-f:]* / fe80::… /' | awk '{{print "firewall\t" NR "\t" $0}}'
+# Tables in no order; by names: an account's number depends on which package came first. A link's own address is random.
+nft --stateless --guid list ruleset 2>/dev/null | sed 's/ fe80::[0-9a-f:]* / fe80::… /' | awk '
+  /^table/ {{table = $2 " " $3; line = 0}} {{print "firewall\t" table " " ++line "\t" $0}}'
 if [ -d /sys/class/net/wg0 ]; then
   echo "tunnel	key	$(wg show wg0 public-key)"
   # A laptop's port is whatever is free.
