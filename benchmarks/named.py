@@ -25,7 +25,7 @@ GROUPS = {
     "chrony": "chrony",
     "journald": "journald",
     "kernel": r"/etc/sysctl\.d/|systemd-sysctl",
-    "access": r"telekit/(access|names\.py|tunnel-peers)|telekit-access\.",
+    "access": r"telekit/(access|names\.py|tunnel-peers)|telekit-(access|rotation)\.",
     "wireguard": "/etc/wireguard/",
     "tunnels": "/etc/telekit/tunnels",
     "record": "tunnel-record",
@@ -43,7 +43,7 @@ GROUPS = {
     "polkit": "polkit-1/",
     "portal": "portal|portail",
     "resolved": "resolved",
-    "endpoint": "endpoint|network-servers|find-gateway|NetworkManager",
+    "endpoint": "endpoint|network-servers|find-gateway|NetworkManager|switch-key",
 }
 
 
@@ -75,6 +75,7 @@ TASKS = {
     "Have the accounts that the firewall names": "Have the account that looks for the gateway",
     "Have the way to a portal known": "Read units again",
     "Run the search for the gateway": "Run the tunnel",
+    "Change the tunnel's key when there is another": "Run the tunnel",
     "Write the preshared key": "Write the preshared keys",
     "Run wg0": "Run the tunnel",
 }

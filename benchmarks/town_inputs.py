@@ -33,6 +33,8 @@ from toolkit.targets import Job, targets_of
 
 # Until it is told the network's servers no name is found: the laptop's play installs it last, as the recipe does.
 LAST_PACKAGE = "systemd-resolved"
+# What the tunnel's files are read by.
+TUNNEL_UNITS = ("telekit-endpoint", "telekit-network", "telekit-switch-key")
 
 
 class Inputs:
@@ -61,7 +63,7 @@ class Inputs:
             "secrets": [s for s in secrets if not s["path"].startswith(second_factor.FOLDER)], "factors": factors,
             "absent": self.named.absent, "folders": self._folders(), **self._packages(),
             "agents": self._agents(), "has_dconf": self._answers("command -v dconf"),
-            "endpoint_units": sorted(u for u in set(self.named.units) if u.startswith(("telekit-endpoint", "telekit-network"))),
+            "endpoint_units": sorted(u for u in set(self.named.units) if u.startswith(TUNNEL_UNITS)),
         }  # fmt: skip
 
     def _answers(self, script: str) -> bool:

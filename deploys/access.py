@@ -23,6 +23,7 @@ NAMES = "/usr/local/lib/telekit/names.py"
 SCHEDULE = "/etc/telekit/access.json"
 UNIT = "/etc/systemd/system/telekit-access.service"
 TIMER = "/etc/systemd/system/telekit-access.timer"
+WATCH = "/etc/systemd/system/telekit-rotation.service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ def turns(commune: Commune) -> Iterator[Turn]:
 
 
 def lasting_peers(commune: Commune) -> tuple[Laptop, ...]:
-    """The laptops whose access has no end that is known: the others are the program's, with kits not yet used."""
-    return tuple(m for m in commune.peers if commune.agent_of[m.name].last_day is None and m.kit_until is None)
+    """The laptops whose access has no end that is known: the others are the program's, with kits and new keys not yet used."""
+    peers = (laptop for laptop in commune.peers if laptop.kit_until is None and laptop.next_key is None)
+    return tuple(laptop for laptop in peers if commune.agent_of[laptop.name].last_day is None)
 
 
 def lasting(access: Access) -> bool:
@@ -88,6 +90,7 @@ def _entry(turn: Turn, *, own_peer: bool, carries6: bool) -> dict[str, object]:
         | ({"first": str(turn.begins)} if turn.begins else {})
         | ({"last": str(last)} if last else {})
         | ({"kit": str(laptop.kit_until)} if laptop.kit_until else {})
+        | ({"next": laptop.next_key, "until": str(laptop.next_until)} if laptop.next_key else {})
         | {"servers": list(_servers(varying, last))}
     )
 
@@ -114,9 +117,10 @@ def schedule(commune: Commune) -> str:
 
 
 def units(interface: str) -> dict[str, str]:
-    """The program's service and its timer."""
+    """The program's service and its timer, and the service that waits for the first handshakes of new keys."""
     return {
-        UNIT: render("access/access.service.j2", program=PROGRAM, interface=interface),
+        UNIT: render("access/access.service.j2", program=PROGRAM, interface=interface, action="apply"),
+        WATCH: render("access/access.service.j2", program=PROGRAM, interface=interface, action="watch"),
         TIMER: render("access/access.timer.j2"),
     }
 
@@ -142,6 +146,8 @@ def _put_in_force(files: Mapping[str, str]) -> Generator[str, None, None]:
     if found.enabled != "enabled":
         yield f"systemctl enable --quiet {unit}"
     if found.digests != wanted or found.enabled != "enabled" or not in_force:
+        # It looks for new keys' handshakes until there is none to come, and is started again where there is.
+        yield f"systemctl stop {WATCH.rpartition('/')[2]}"
         # Not `start`: that would be content with a run which began before.
         yield f"systemctl restart {unit}"
 
@@ -158,11 +164,13 @@ def keep_schedule(commune: Commune, interface: str) -> None:
     written = units(interface)
     text_file("Write the unit of these accesses", UNIT, written[UNIT])
     text_file("Write the timer of these accesses", TIMER, written[TIMER])
+    text_file("Write the unit that waits for new keys", WATCH, written[WATCH])
     read = {
         PROGRAM: render("access/access.py"),
         NAMES: render("access/names.py"),
         SCHEDULE: schedule(commune),
         UNIT: written[UNIT],
+        WATCH: written[WATCH],
     }
     _put_in_force(name="Put these accesses in force", files=read)
     service.run(name="Look at these accesses every minute", unit="telekit-access.timer", files={TIMER: written[TIMER]})

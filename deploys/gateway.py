@@ -46,7 +46,7 @@ def gateway() -> None:
     baseline()
     packages.install(name="Install the gateway's packages", packages=packages_needed())
 
-    keys = preshared.shared_keys(commune, host.data.get("preshared") or {})
+    keys = preshared.shared_keys(commune, host.data.get("preshared") or {}, host.data.get("preshared_next") or {})
     preshared.write_peers(keys)
     # The firewall first: nothing is forwarded before the rules that limit it are there.
     ssh_ports = host.get_fact(SshPorts)
@@ -127,7 +127,7 @@ def tunnel_interface(me: Gateway, commune: Commune, keys: Secret) -> wireguard.I
             for laptop in lasting
             if laptop.public_key
         },
-        varying=frozenset(m.public_key for m in access.devices(commune) if m.public_key and m.name not in at_boot),
+        varying=frozenset(key for m in access.devices(commune) if m.name not in at_boot for key in m.keys),
         shared=sha256(keys.reveal().encode()).hexdigest(),
     )
 

@@ -15,6 +15,7 @@ from deploys.packages import install
 from deploys.portal import portal
 from deploys.remote_desktop import remote_desktop
 from deploys.resolver import resolver
+from deploys.rotation import next_key
 from deploys.screen_lock import screen_lock
 from deploys.sshd import SshPorts
 from deploys.stage import stage
@@ -27,6 +28,8 @@ def enrol() -> None:
     """Make the laptop's own key; its public half is left in the enrolment file. host.data.given_up: keys that it had before."""
     install(name="Install WireGuard's tools", packages=["wireguard-tools"])
     wireguard.key_pair(name="Make the tunnel's key", given_up=host.data.get("given_up") or ())
+    me: Laptop = host.data.machine
+    next_key(name="Make the key that takes the place of the tunnel's", change=host.data.get("rotation"), known=me.public_key)
 
 
 @deploy("laptop")
@@ -51,6 +54,6 @@ def laptop() -> None:
     program_accounts(name="Have the accounts that the firewall names")
     portal(agent, commune)
     resolver(commune)
-    tunnel(me, commune, host.data.get("preshared"))
+    tunnel(me, commune, host.data.get("preshared"), host.data.get("rotation"))
     ssh_ports = host.get_fact(SshPorts)
     firewall(rules(me, commune, ssh_ports))

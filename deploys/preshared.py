@@ -26,9 +26,14 @@ OWN = "/etc/wireguard/preshared.key"
 PEERS = "/usr/local/lib/telekit/tunnel-peers"
 
 
-def shared_keys(commune: Commune, preshared: Mapping[str, Secret]) -> Secret:
-    """The gateway's file: lines "public key, space, preshared key" of every laptop that opens a tunnel."""
-    known = [(laptop.public_key, preshared.get(laptop.name)) for laptop in access.devices(commune)]
+def shared_keys(commune: Commune, preshared: Mapping[str, Secret], coming: Mapping[str, Secret] | None = None) -> Secret:
+    """The gateway's file: lines "public key, space, preshared key" of every laptop that opens a tunnel.
+
+    coming: laptop → what goes with its next key.
+    """
+    laptops = access.devices(commune)
+    known = [(laptop.public_key, preshared.get(laptop.name)) for laptop in laptops]
+    known += [(laptop.next_key, (coming or {}).get(laptop.name)) for laptop in laptops]
     lines = sorted(f"{public} {key.reveal()}" for public, key in known if public and key)
     return Secret("\n".join([f"# {MANAGED}", *lines, ""]))
 

@@ -10,14 +10,14 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
-from deploys import preshared
+from deploys import preshared, rotation
 from deploys.reread import reread
 from deploys.resolver import NETWORK, SCRIPT, resolvers
 from deploys.service import run
 from deploys.template import render
 from deploys.text import text_file
 from deploys.wireguard import PRIVATE_KEY
-from toolkit.model import Commune, Laptop, Mode, Network, Secret
+from toolkit.model import Commune, KeyChange, Laptop, Mode, Network, Secret
 
 # wg-quick's own choice of mark and routing table, made firm so that rules can name it.
 MARK = "0xca6c"
@@ -150,8 +150,11 @@ def _ip(address: str) -> str:
     return "ip6" if ":" in address else "ip"
 
 
-def tunnel(me: Laptop, commune: Commune, key: Secret | None) -> None:
-    """Have the tunnel up, now and at boot, and the gateway found wherever the laptop is. key: what it shares with the gateway."""
+def tunnel(me: Laptop, commune: Commune, key: Secret | None, change: KeyChange | None = None) -> None:
+    """Have the tunnel up, now and at boot, and the gateway found wherever the laptop is.
+
+    key: what it shares with the gateway. change: the laptop's key is being replaced, at a moment that the laptop itself finds.
+    """
     text = configuration(me, commune)
     units = {
         f"{UNITS}/telekit-network-servers.service": render("endpoint/telekit-network-servers.service.j2", script=SCRIPT),
@@ -172,7 +175,13 @@ def tunnel(me: Laptop, commune: Commune, key: Secret | None) -> None:
         command="nmcli general reload",
     )
     run(name="Run the search for the gateway", unit="telekit-endpoint.timer", files=units)
-    preshared.write_own(key)
+    rotation.keep_switcher()
+    if change is None:
+        preshared.write_own(key)
     run(name="Run wg0", unit="wg-quick@wg0.service", files={WG0: text})
+    if change is not None:
+        # Which of its keys it uses now, the laptop alone knows.
+        rotation.hand_over(name="Hand over what goes with the new key", change=change)
+        return
     gateway = commune.gateway.public_key or ""
     preshared.keys_in_force(name="Use the laptop's own keys", interface="wg0", gateway=gateway, key=key)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from toolkit import ledger
 from toolkit.errors import TelekitError
-from toolkit.model import Desktop, Gateway, Laptop, Machine, Secret
-from toolkit.secrets import new_preshared_key, preshared_name, public_half
+from toolkit.model import Desktop, Gateway, KeyChange, Laptop, Machine, Secret
+from toolkit.secrets import new_preshared_key, new_private_key, next_name, preshared_name, public_half, tunnel_key_name
 from toolkit.targets import Job, data_of
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
     from toolkit.secrets import Vault
 
 FILE = "/etc/telekit/enrolment"
+# A laptop's second line: the key that it has made to take the place of the first.
+SHOW_PUBLIC = f"cat {FILE}; cat {FILE}-next 2>/dev/null; true"
 # What a gateway says when its own key is asked for: on the connection's standard output, and so nowhere else.
 SHOW_KEY = "cat /etc/wireguard/private.key"
-# The public keys of kits that have been used, as the gateway remembers them; the last line says that it has been asked.
+# The public keys of kits and new keys that have been used, as the gateway remembers them; the last line: it has been asked.
 SHOW_ARRIVED = """\
 seen=$(wg show wg0 latest-handshakes 2>/dev/null) || exit 0
 cat /var/lib/telekit/arrived 2>/dev/null
@@ -48,6 +51,8 @@ class Enrolment:
         self._written = job.commune
         self._names = job.names
         self.ledger = ledger.read(as_of or job.folder).allocated(job.commune)
+        # The laptops that are here, and have not yet written down that their new key is theirs.
+        self._trying: set[str] = set()
         self.job = self._completed(job)
 
     def _completed(self, job: Job) -> Job:
@@ -90,6 +95,7 @@ class Enrolment:
             | self._escrow(m)
             | self._revoked(m)
             | self._second_factors(m)
+            | self._rotation(m, shared)
             for m in self.job.machines
         }
 
@@ -103,6 +109,21 @@ class Enrolment:
             return {"voided": tuple(dict.fromkeys(agents))}
         mine = [entry for entry in self.ledger.revoked if entry.laptop == machine.name and entry.reason == ledger.LEFT]
         return {"given_up": tuple(entry.key for entry in mine)} if mine else {}
+
+    def _rotation(self, machine: Machine, shared: Mapping[str, Secret]) -> dict[str, object]:
+        """A gateway's: laptop → what goes with its next key. A laptop's: the rotation of its own key, if there is one."""
+        if isinstance(machine, Gateway):
+            waiting = [laptop.name for laptop in self.job.commune.laptops if laptop.next_key]
+            found = {name: self._vault.get(next_name(preshared_name(name))) for name in waiting}
+            return {"preshared_next": {name: key for name, key in found.items() if key is not None}}
+        if not isinstance(machine, Laptop):
+            return {}
+        change = self.ledger.under_way(machine.name)
+        if change is None:
+            return {"rotation": None}
+        # Not before the gateways know the key: the laptop tries it as soon as it has this.
+        preshared = self._vault.get(next_name(preshared_name(machine.name))) if change.told else None
+        return {"rotation": KeyChange(change.key, change.until, preshared)}
 
     def _second_factors(self, machine: Machine) -> dict[str, object]:
         """A desktop's: agent identifier → seed and emergency codes. A laptop's: whether its agent is asked for a code."""
@@ -159,10 +180,12 @@ class Enrolment:
         """Enter the machines' public halves, issue certificates, save; machine name → why it cannot go on."""
         authority = self._ensured()
         refused: dict[str, str] = {}
+        self.ledger = self.ledger.outlasted(self.job.commune.today, made=False)
+        told = all(gateway.name in answers for gateway in self.job.commune.gateways)
         for machine in self.job.machines:
             if machine.name in answers:
                 try:
-                    self._enter(machine, answers[machine.name].strip(), authority)
+                    self._enter(machine, answers[machine.name].strip(), authority, told=told)
                 except TelekitError as error:
                     refused[machine.name] = str(replace(error.problem, where=""))
         self.save()
@@ -170,15 +193,55 @@ class Enrolment:
         return refused | self._incomplete(set(answers) - set(refused))
 
     @property
-    def kits_wait(self) -> bool:
-        """Whether a kit is not known to be used or void."""
-        return any(not kit.used and not kit.lapsed for kit in self.ledger.kits.values())
+    def handshakes_matter(self) -> bool:
+        """Whether a kit is not known to be used or void, or a new key to have shaken hands."""
+        kits = any(not kit.used and not kit.lapsed for kit in self.ledger.kits.values())
+        return kits or self.keys_change
+
+    @property
+    def keys_change(self) -> bool:
+        """Whether some laptop has a second key, which the gateways must know before the laptop tries it."""
+        return any(rotation.key and not rotation.lapsed for rotation in self.ledger.rotations.values())
+
+    def told(self) -> None:
+        """The gateways know every key that is to come."""
+        self.ledger = self.ledger.told()
+        self.save()
+
+    def rotate(self, names: Iterable[str], until: date) -> None:
+        """Begin to replace these laptops' keys: managed ones make theirs when they are reached. `prepare` writes it."""
+        today = self.job.commune.today
+        for name in names:
+            self.ledger = self.ledger.rotating(name, today, until)
+            if not self.job.commune.laptop_named[name].managed:
+                private = new_private_key()
+                self._vault.put(next_name(tunnel_key_name(name)), private)
+                self._offer(name, public_half(private))
+        self.job = self._completed(self.job)
+
+    def _offer(self, name: str, public: str) -> None:
+        """A key pair has its own preshared key: so laptops from before preshared keys get theirs, too."""
+        self.ledger = self.ledger.offered(name, public)
+        self._vault.put(next_name(preshared_name(name)), new_preshared_key())
+
+    def _conclude(self, name: str) -> None:
+        """The new key has shaken hands: what goes with it takes the old one's place, too."""
+        self.ledger = self.ledger.rotated(name, self.job.commune.today)
+        for kept in (preshared_name(name), tunnel_key_name(name)):
+            coming = self._vault.get(next_name(kept))
+            if coming is not None:
+                self._vault.put(kept, coming)
+                self._vault.delete(next_name(kept))
 
     def arrived(self, keys: Collection[str]) -> None:
         """Given the public keys that have ever shaken hands with the gateway, a kit that nobody used in time is void.
 
         The key that it shares with the gateway is replaced, so that not even a copy of it opens a tunnel some day.
+        A new key that is among them is the laptop's key; one that is not, after the last day for it, is given up.
         """
+        for name in set(self.ledger.shaken(keys)) - self._trying:
+            self._conclude(name)
+        self.ledger = self.ledger.outlasted(self.job.commune.today, made=True)
         self.ledger = self.ledger.arrived(keys)
         late = self.ledger.overdue(self.job.commune.today)
         for name in late:
@@ -207,7 +270,8 @@ class Enrolment:
             return present
         return authority.ensure(self.folder, self._vault, self._written)
 
-    def _enter(self, machine: Machine, public: str, authority: str) -> None:
+    def _enter(self, machine: Machine, public: str, authority: str, *, told: bool) -> None:
+        """told: every gateway is here to be told what follows from it."""
         if len(public) > CHARACTERS:
             raise TelekitError(f"what it gave has {len(public)} characters", where=machine.name)
         if isinstance(machine, Desktop):
@@ -215,10 +279,28 @@ class Enrolment:
             return
         if isinstance(machine, Gateway):
             self._recognize(machine, public)
-        fresh = self.ledger.keys.get(machine.name) != public
-        self.ledger = self.ledger.enrolled(machine.name, public)
-        if fresh and isinstance(machine, Laptop):
-            self._vault.put(preshared_name(machine.name), new_preshared_key())
+        if isinstance(machine, Laptop):
+            self._enter_laptop(machine.name, *public.split("\n", 1), told=told)
+            return
+        self.ledger = self.ledger.enrolled(machine.name, public, self.job.commune.today)
+
+    def _enter_laptop(self, name: str, public: str, coming: str = "", *, told: bool) -> None:
+        """coming: the key that it has made to take the place of the present one, if a rotation asked for it."""
+        known, change = self.ledger.keys.get(name), self.ledger.rotations.get(name)
+        if coming and coming == known:
+            # Its new key has shaken hands, and it was cut off before it could write that down: it tries again by itself.
+            return
+        if change and public == change.key:
+            if told:
+                self._conclude(name)
+            return
+        self._trying |= {name} if coming else set()
+        self.ledger = self.ledger.enrolled(name, public, self.job.commune.today)
+        if public != known:
+            self._vault.put(preshared_name(name), new_preshared_key())
+            self._vault.delete(next_name(preshared_name(name)))
+        elif coming and (current := self.ledger.under_way(name)) and coming != current.key:
+            self._offer(name, coming)
 
     def _recognize(self, gateway: Gateway, public: str) -> None:
         """A gateway with another key would shut out every laptop that is not at hand."""

@@ -47,6 +47,28 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """A laptop's key on its way to being replaced: since when, and the last day for it.
+
+    key: the new one's public half; empty until the laptop has made it. told: the gateways know it.
+    lapsed: it did not shake hands in time; the old one stays.
+    """
+
+    began: date
+    until: date
+    key: str = ""
+    told: bool = False
+    lapsed: bool = False
+
+    @property
+    def stage(self) -> str:
+        """What it waits for: the laptop, the gateway or the handshake; or that it waits no more."""
+        if self.lapsed:
+            return "lapsed"
+        return "laptop" if not self.key else "handshake" if self.told else "gateway"
+
+
+@dataclass(frozen=True, slots=True)
 class Revocation:
     """A key that is never accepted again: whose device had it, since when (ISO 8601 in UTC), why."""
 
@@ -61,7 +83,8 @@ class Revocation:
 class Ledger:
     """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine. kits: by laptop.
 
-    revoked: the keys that are refused for good, oldest first.
+    revoked: the keys that are refused for good, oldest first. rotations: by laptop; previous: the key before the present one.
+    made: the day on which the present key was first seen, where that is known.
     """
 
     leases: Mapping[str, Lease] = field(default_factory=dict)
@@ -70,6 +93,9 @@ class Ledger:
     certificates: Mapping[str, str] = field(default_factory=dict)
     kits: Mapping[str, Handover] = field(default_factory=dict)
     revoked: tuple[Revocation, ...] = ()
+    rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    previous: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, date] = field(default_factory=dict)
 
     def allocated(self, commune: Commune) -> Ledger:
         """Given the commune as it is now, every laptop has its addresses, and what belongs to no machine any more is retired.
@@ -83,23 +109,80 @@ class Ledger:
         desk = _Desk(commune.network, self.leases, (*self.retired, *left), names)
         leases = {laptop.name: desk.lease(laptop.name) for laptop in commune.laptops}
         kept, certificates = _only(self.keys, machines), _only(self.certificates, machines)
-        return Ledger(leases, desk.still_retired(), kept, certificates, _only(self.kits, names), self.revoked)
+        return Ledger(
+            leases, desk.still_retired(), kept, certificates, _only(self.kits, names), self.revoked,
+            _only(self.rotations, names), _only(self.previous, names), _only(self.made, machines),
+        )  # fmt: skip
 
-    def enrolled(self, name: str, public: str) -> Ledger:
-        """The ledger with the WireGuard public key that a machine made."""
+    def enrolled(self, name: str, public: str, today: date | None = None) -> Ledger:
+        """The ledger with the WireGuard public key that a machine made; a rotation that was to replace another is over."""
+        self._check_own(name, public)
+        if self.keys.get(name) == public:
+            return self
+        made = {machine: day for machine, day in self.made.items() if machine != name} | ({name: today} if today else {})
+        return replace(self, keys={**self.keys, name: public}, rotations=_without(self.rotations, name), made=made)
+
+    def _check_own(self, name: str, public: str) -> None:
+        """A key, refused to nobody, and no other machine's."""
         _check_key(name, public)
         self._check_not_revoked(name, public)
-        twin = next((other for other, key in self.keys.items() if key == public and other != name), None)
+        coming = [(other, rotation.key) for other, rotation in self.rotations.items()]
+        twin = next((other for other, key in (*self.keys.items(), *coming) if key == public and other != name), None)
         if twin:
             what = f"its WireGuard key is also {twin}'s"
             raise TelekitError(
                 what, where=name, hint="the disk was cloned: remove /etc/wireguard on one of the two, and provision both"
             )
-        return replace(self, keys={**self.keys, name: public})
 
     def keys_of(self, name: str) -> tuple[str, ...]:
-        """Every key that opens a tunnel to a device."""
-        return (self.keys[name],) if name in self.keys else ()
+        """Every key that opens a tunnel to a device, will open one, or did before the last rotation."""
+        coming = self.rotations[name].key if name in self.rotations else ""
+        found = (self.keys.get(name), coming, self.previous.get(name))
+        return tuple(dict.fromkeys(key for key in found if key))
+
+    # -- rotation ----------------------------------------------------------------------------------------------------
+
+    def rotating(self, name: str, began: date, until: date) -> Ledger:
+        """The ledger in which a laptop's key is to be replaced."""
+        return replace(self, rotations={**self.rotations, name: Rotation(began, until)})
+
+    def under_way(self, name: str) -> Rotation | None:
+        """The rotation of a laptop's key that is not over yet."""
+        found = self.rotations.get(name)
+        return found if found and not found.lapsed else None
+
+    def offered(self, name: str, public: str) -> Ledger:
+        """The ledger with the key that is to take the place of a laptop's present one."""
+        self._check_own(name, public)
+        if public in (self.keys.get(name), self.previous.get(name)):
+            raise TelekitError("the new WireGuard key that it made is one that it had", where=name)
+        return self._with_rotation(name, replace(self.rotations[name], key=public, told=False))
+
+    def told(self) -> Ledger:
+        """The ledger in which the gateways know every key that is to come."""
+        return replace(self, rotations={name: replace(r, told=bool(r.key)) for name, r in self.rotations.items()})
+
+    def rotated(self, name: str, today: date) -> Ledger:
+        """The ledger in which the new key has taken the old one's place."""
+        return replace(
+            self,
+            keys={**self.keys, name: self.rotations[name].key},
+            previous={**self.previous, name: self.keys[name]},
+            made={**self.made, name: today},
+            rotations=_without(self.rotations, name),
+        )
+
+    def shaken(self, keys: Collection[str]) -> tuple[str, ...]:
+        """The laptops whose new key is among these."""
+        return tuple(name for name, rotation in self.rotations.items() if rotation.key in keys)
+
+    def outlasted(self, today: date, *, made: bool) -> Ledger:
+        """The ledger in which rotations past their last day have lapsed. made: those whose laptop has made the new key."""
+        late = [n for n, r in self.rotations.items() if r.until < today and not r.lapsed and bool(r.key) is made]
+        return replace(self, rotations={**self.rotations, **{n: replace(self.rotations[n], lapsed=True) for n in late}})
+
+    def _with_rotation(self, name: str, rotation: Rotation) -> Ledger:
+        return replace(self, rotations={**self.rotations, name: rotation})
 
     def _check_not_revoked(self, name: str, public: str) -> None:
         found = next((entry for entry in self.revoked if entry.key == public), None)
@@ -117,6 +200,8 @@ class Ledger:
             self,
             keys={name: key for name, key in self.keys.items() if key not in gone},
             kits={name: kit for name, kit in self.kits.items() if name not in devices},
+            rotations={name: rotation for name, rotation in self.rotations.items() if name not in devices},
+            previous={name: key for name, key in self.previous.items() if name not in devices},
             revoked=(*self.revoked, *fresh),
         )
 
@@ -153,7 +238,7 @@ class Ledger:
         )
 
     def _complete_laptop(self, laptop: Laptop, network: LocalNetwork) -> Laptop:
-        lease, kit = self.leases.get(laptop.name), self.kits.get(laptop.name)
+        lease, kit, rotation = self.leases.get(laptop.name), self.kits.get(laptop.name), self.under_way(laptop.name)
         return replace(
             laptop,
             tunnel_address=lease.address if lease else None,
@@ -162,6 +247,8 @@ class Ledger:
             key_of=kit.agent if kit and not laptop.managed else None,
             kit_until=kit.expires if kit and not laptop.managed and not kit.used else None,
             kit_lapsed=bool(kit and not laptop.managed and kit.lapsed),
+            next_key=rotation.key if rotation and rotation.key else None,
+            next_until=rotation.until if rotation and rotation.key else None,
         )
 
 
@@ -263,7 +350,16 @@ def _document(ledger: Ledger) -> dict[str, object]:
         "certificates": dict(ledger.certificates),
         "kits": {name: _kit_document(kit) for name, kit in ledger.kits.items()},
         "revoked": [asdict(entry) for entry in ledger.revoked],
+        "rotations": {name: _rotation_document(rotation) for name, rotation in ledger.rotations.items()},
+        "previous": dict(ledger.previous),
+        "made": {name: day.isoformat() for name, day in ledger.made.items()},
     }
+
+
+def _rotation_document(rotation: Rotation) -> dict[str, object]:
+    came: dict[str, object] = {word: True for word, true in (("told", rotation.told), ("lapsed", rotation.lapsed)) if true}
+    made: dict[str, object] = {"key": rotation.key} if rotation.key else {}
+    return {"began": rotation.began.isoformat(), "until": rotation.until.isoformat(), **made, **came}
 
 
 def _kit_document(kit: Handover) -> dict[str, object]:
@@ -290,7 +386,11 @@ def _ledger(document: dict[str, object]) -> Ledger:
     keys = {name: _word(key) for name, key in _mapping(document["keys"]).items()}
     certificates = {name: _word(pem) for name, pem in _mapping(document["certificates"]).items()}
     kits = {name: _kit(item) for name, item in _mapping(document.get("kits", {})).items()}
-    return Ledger(leases, retired, keys, certificates, kits, _revoked(document.get("revoked", [])))
+    rotations = {name: _rotation(item) for name, item in _mapping(document.get("rotations", {})).items()}
+    previous = {name: _word(key) for name, key in _mapping(document.get("previous", {})).items()}
+    made = {name: date.fromisoformat(_word(day)) for name, day in _mapping(document.get("made", {})).items()}
+    revoked = _revoked(document.get("revoked", []))
+    return Ledger(leases, retired, keys, certificates, kits, revoked, rotations, previous, made)
 
 
 def _revoked(items: object) -> tuple[Revocation, ...]:
@@ -304,6 +404,13 @@ def _kit(item: object) -> Handover:
     found = _mapping(item)
     made, expires = date.fromisoformat(_word(found["made"])), date.fromisoformat(_word(found["expires"]))
     return Handover(made, expires, _word(found["agent"]), found.get("used") is True, found.get("lapsed") is True)
+
+
+def _rotation(item: object) -> Rotation:
+    found = _mapping(item)
+    began, until = date.fromisoformat(_word(found["began"])), date.fromisoformat(_word(found["until"]))
+    key = _word(found.get("key", ""))
+    return Rotation(began, until, key, found.get("told") is True, found.get("lapsed") is True)
 
 
 def _lease(item: object) -> Lease:
@@ -322,6 +429,10 @@ def _word(item: object) -> str:
     if not isinstance(item, str):
         raise TypeError("not a text")
     return item
+
+
+def _without(found: Mapping[str, Kept], name: str) -> dict[str, Kept]:
+    return {other: value for other, value in found.items() if other != name}
 
 
 def _only(found: Mapping[str, Kept], names: set[str]) -> dict[str, Kept]:

@@ -230,6 +230,7 @@ class Laptop:
     key_of: the agent in whose kit the private key is; None: it is in no kit, but in the device alone.
     kit_until: the last day for the first use of that kit; None: it was used, or there is none.
     kit_lapsed: nobody used it in time, and what it shares with the gateway was replaced.
+    next_key: the public key that takes the place of `public_key` at its first handshake, not later than on next_until.
     """
 
     name: str
@@ -242,6 +243,8 @@ class Laptop:
     key_of: str | None = None
     kit_until: date | None = None
     kit_lapsed: bool = False
+    next_key: str | None = None
+    next_until: date | None = None
 
     role = Role.LAPTOP
 
@@ -250,8 +253,25 @@ class Laptop:
         """Whether telekit logs into it."""
         return self.system is System.DEBIAN
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The public keys with which it may shake hands, the present one first."""
+        return tuple(key for key in (self.public_key, self.next_key) if key)
+
 
 Machine = Gateway | Desktop | Laptop
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What a laptop is told of a rotation of its key: the new one's public half, empty until the laptop has made it.
+
+    preshared: what it will share with the gateway then; None: the gateway does not know the new key yet.
+    """
+
+    key: str
+    until: date
+    preshared: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)

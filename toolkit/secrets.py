@@ -232,6 +232,26 @@ def preshared_name(laptop: str) -> str:
     return f"preshared/{laptop}"
 
 
+def tunnel_key_name(laptop: str) -> str:
+    """The vault's name for the private key of an unmanaged device."""
+    return f"tunnel-key/{laptop}"
+
+
+def next_name(name: str) -> str:
+    """The vault's name for what takes the place of `preshared/…` or `tunnel-key/…` when a rotation is done."""
+    kind, _, laptop = name.partition("/")
+    return f"{kind}-next/{laptop}"
+
+
+def new_private_key() -> Secret:
+    """A private key of WireGuard."""
+    key = bytearray(randomness.token_bytes(32))
+    # As `wg genkey` does: every program then shows the same key for the same bytes.
+    key[0] &= 248
+    key[31] = (key[31] & 127) | 64
+    return Secret(base64.b64encode(key).decode())
+
+
 def new_preshared_key() -> Secret:
     """256 bits, as WireGuard writes them."""
     return Secret(base64.b64encode(randomness.token_bytes(32)).decode())

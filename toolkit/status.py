@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from toolkit import journal
+from toolkit import journal, ledger
 from toolkit.enrolment import Enrolment
+from toolkit.ledger import Rotation
 from toolkit.model import Agent, Commune, Derogation, Desktop, Extra, Gateway, Laptop, Machine
 from toolkit.result import MachineReport, Observer, Result, State, counted
 from toolkit.targets import HOMELESS, Job, targets_of
@@ -83,6 +84,7 @@ class Picture:
     def __init__(self, job: Job, answers: Mapping[str, Answer | None], silent: Mapping[str, str]) -> None:
         self.job, self.commune, self.answers, self.silent = job, job.commune, answers, silent
         self.pending = Pending(job)
+        self.rotations = ledger.read(job.folder).rotations
         self.tunnels = _tunnels(job.commune, answers.get(job.commune.gateway.name))
 
     def result(self) -> Result:
@@ -143,6 +145,10 @@ class Picture:
                 {"check": one.check, "machine": one.machine, "ends": str(one.until)} for one in ending_derogations(self.commune)
             ],
             "expired_kits": [{"agent": agent, "laptop": laptop} for agent, laptop in expired_kits(self.commune)],
+            "rotations": [
+                {"laptop": name, "began": str(one.began), "until": str(one.until), "state": one.stage}
+                for name, one in sorted(self.rotations.items())
+            ],
             "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
         }
 
@@ -177,12 +183,32 @@ class Picture:
             yield "Derogations that end soon: " + ", ".join(f"{d.check} ({d.until})" for d in derogations) + "."
         if extras := ending_extras(self.commune):
             yield "Extras that end soon: " + ", ".join(f"{e.agent}: {e.application} ({e.until})" for e in extras) + "."
+        yield from _replaced(self.rotations)
         if kits := expired_kits(self.commune):
             yield (
                 "Kits that nobody used in time: " + ", ".join(agent for agent, _ in kits) + " (telekit agent kit makes another)."
             )
         if summary["authority_days"] is not None:
             yield f"The commune's certificate authority ends in {summary['authority_days']} days."
+
+
+def _replaced(rotations: Mapping[str, Rotation]) -> Iterator[str]:
+    """The keys that are being replaced, and those that were not in time."""
+    under_way = [(name, rotation) for name, rotation in sorted(rotations.items()) if not rotation.lapsed]
+    going = [f"{name} (since {one.began}, {_STAGES[one.stage]}, until {one.until})" for name, one in under_way]
+    late = [name for name, rotation in sorted(rotations.items()) if rotation.lapsed]
+    if going:
+        yield f"Keys being replaced: {', '.join(going)}."
+    if late:
+        yield f"Keys that were not replaced in time, and stay: {', '.join(late)} (telekit rotate begins again)."
+
+
+# What a rotation waits for.
+_STAGES = {
+    "laptop": "waits for the laptop to be reached",
+    "gateway": "waits for the gateway to be reached",
+    "handshake": "waits for its first handshake",
+}
 
 
 class Pending:
@@ -239,11 +265,11 @@ def _tunnels(commune: Commune, gateway: Answer | None) -> dict[str, int | None] 
     """Laptop → whole days since its tunnel last lived (−1: it is open now, None: never); None: nobody could say."""
     if gateway is None or gateway.handshakes is None:
         return None
-    return {laptop.name: _days_since(gateway, laptop.public_key) for laptop in commune.peers}
+    return {laptop.name: _days_since(gateway, laptop.keys) for laptop in commune.peers}
 
 
-def _days_since(gateway: Answer, key: str | None) -> int | None:
-    moment = (gateway.handshakes or {}).get(key or "", 0.0)
+def _days_since(gateway: Answer, keys: tuple[str, ...]) -> int | None:
+    moment = max(((gateway.handshakes or {}).get(key, 0.0) for key in keys), default=0.0)
     if not moment:
         return None
     ago = gateway.clock - moment

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from toolkit import preflight
-from toolkit.enrolment import FILE, SHOW_ARRIVED, SHOW_KEY, Enrolment
+from toolkit.enrolment import SHOW_ARRIVED, SHOW_KEY, SHOW_PUBLIC, Enrolment
 from toolkit.model import Role, Secret
 from toolkit.result import TROUBLE, Change, MachineReport, Result, State, counted
 from toolkit.roles import ROLES, Recipe
@@ -104,19 +104,39 @@ class Visit:
             self.enrolment.prepare()
             self._apply("Enrolling", Recipe.enrolment)
             self._record()
+            self._tell_gateways()
             self._apply("Provisioning", Recipe.deploy, last=True)
-        for name in self._ready():
-            self._report(name, State.CHANGED if self.watch.changed[name] else State.UNCHANGED)
+        self._done(self._ready())
         return self._provisioned()
+
+    def _done(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._report(name, State.CHANGED if self.watch.changed[name] else State.UNCHANGED)
+
+    def _tell_gateways(self) -> None:
+        """No laptop tries a key before the gateways know it: they come first while a key is being replaced."""
+        gateways = [machine.name for machine in self.enrolment.job.commune.gateways]
+        mine = [name for name in gateways if name in self._ready()]
+        if not mine or not self.enrolment.keys_change:
+            return
+        self._apply("Provisioning", Recipe.deploy, last=True, only=mine)
+        good = [name for name in gateways if name in self._ready()]
+        self._done(good)
+        if good == gateways:
+            self.enrolment.told()
+            self._hand_out()
 
     def _record(self) -> None:
         ready = self._ready()
-        answers = self.session.read_all(f"cat {FILE}", seconds=30)
+        answers = self.session.read_all(SHOW_PUBLIC, seconds=30)
         refused = self.enrolment.record({name: answers[name].stdout for name in ready if name in answers})
         for name, reason in refused.items():
             self._report(name, State.FAILED, reason)
         self._escrow()
         self._arrivals()
+        self._hand_out()
+
+    def _hand_out(self) -> None:
         # The engine reads host.data from the very dictionaries that it was given.
         for name, data in self.enrolment.data().items():
             self.data[name].update(data)
@@ -131,16 +151,29 @@ class Visit:
     def _arrivals(self) -> None:
         """Whose kits were used, and whose were not in time: known when every gateway has been asked."""
         gateways = {machine.name for machine in self.enrolment.job.commune.gateways}
-        if not self.enrolment.kits_wait or not gateways <= set(self._ready()):
+        if not self.enrolment.handshakes_matter or not gateways <= set(self._ready()):
             return
-        said = [
-            self.session.run(self.targets[name], SHOW_ARRIVED, seconds=30, reads_only=True).stdout.split() for name in gateways
-        ]
-        if all(words[-1:] == ["all"] for words in said):
-            self.enrolment.arrived({key for words in said for key in words[:-1]})
+        keys = self.shaken()
+        if keys is not None:
+            self.enrolment.arrived(keys)
 
-    def _apply(self, title: str, deploy: Callable[[Recipe], Callable[[], None]], *, last: bool = False) -> None:
-        ready = self._ready()
+    def shaken(self) -> frozenset[str] | None:
+        """The public keys that have ever shaken hands with a gateway; None: not every gateway could say."""
+        said = [
+            self.session.run(self.targets[machine.name], SHOW_ARRIVED, seconds=30, reads_only=True).stdout.split()
+            for machine in self.enrolment.job.commune.gateways
+        ]
+        return frozenset(key for words in said for key in words[:-1]) if all(words[-1:] == ["all"] for words in said) else None
+
+    def _apply(
+        self,
+        title: str,
+        deploy: Callable[[Recipe], Callable[[], None]],
+        *,
+        last: bool = False,
+        only: Collection[str] | None = None,
+    ) -> None:
+        ready = [name for name in self._ready() if only is None or name in only]
         self.watch.phase(title, ready, last=last)
         deploys = {role: (deploy(recipe),) for role, recipe in self._recipes().items()}
         results = self.session.apply(lambda target: deploys[target.role] if target.name in ready else ())

@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ FAMILIES = (4, 6)
 NO_KEY = "A" * 43 + "="
 # Beside the memory of names: the keys of kits that have been used.
 ARRIVED = "arrived"
+WATCH_SECONDS = 0.5
+WATCH = "telekit-rotation.service"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Laptop:
     """A laptop and what varies of its accesses. key: its tunnel itself begins or ends on a day, and is kept by this program.
 
     kit: the last day for the first use of the kit that holds the key; who has shaken hands by then stays.
+    next: what takes the place of `key` at its first handshake, not later than on the day `until`; it gets no address before.
     """
 
     laptop: str
@@ -58,6 +62,25 @@ class Laptop:
     first: str | None = None
     last: str | None = None
     kit: str | None = None
+    next: str | None = None
+    until: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        return [key for key in (self.key, self.next) if key]
+
+    def holder(self, day: str, arrived: frozenset[str]) -> str | None:
+        """The key to which the addresses belong; None: a kit's that was not used in time."""
+        if self.next in arrived:
+            return self.next
+        return self.key if self.key in arrived or runs(None, self.kit, day) else None
+
+    def waits(self, day: str, arrived: frozenset[str]) -> bool:
+        """Whether a new key may still shake hands for the first time."""
+        return self.next is not None and self.next not in arrived and self.open(day) and runs(None, self.until, day)
+
+    def open(self, day: str) -> bool:
+        return runs(self.first, self.last, day)
 
 
 @dataclass(frozen=True)
@@ -98,10 +121,15 @@ def wanted(schedule: Schedule, names: dict[str, Name], day: str, arrived: frozen
     peers: dict[str, frozenset[str]] = {}
     sets: dict[str, set[Element]] = {f"varying_{what}{number}": set() for what in ("peers", "access") for number in FAMILIES}
     for laptop in schedule.laptops:
-        if not runs(laptop.first, laptop.last, day) or (laptop.key not in arrived and not runs(None, laptop.kit, day)):
+        if not laptop.open(day):
             continue
-        if laptop.key:
-            peers[laptop.key] = frozenset(f"{a}/{ip_address(a).max_prefixlen}" for a in laptop.addresses)
+        if laptop.next and laptop.waits(day, arrived):
+            peers[laptop.next] = frozenset()
+        key = laptop.holder(day, arrived)
+        if laptop.key and key is None:
+            continue
+        if key:
+            peers[key] = frozenset(f"{a}/{ip_address(a).max_prefixlen}" for a in laptop.addresses)
             for address in laptop.addresses:
                 sets[f"varying_peers{ip_address(address).version}"].add((address,))
         for server in laptop.servers:
@@ -109,7 +137,7 @@ def wanted(schedule: Schedule, names: dict[str, Name], day: str, arrived: frozen
                 places = [server.to] if is_address(server.to) else sorted(names.get(server.to, Name()).addresses)
                 for number, element in elements(laptop.addresses, places, server.ports):
                     sets[f"varying_access{number}"].add(element)
-    gone = frozenset(laptop.key for laptop in schedule.laptops if laptop.key) - set(peers)
+    gone = frozenset(key for laptop in schedule.laptops for key in laptop.keys) - set(peers)
     return Wanted(peers, gone, {name: frozenset(found) for name, found in sets.items()})
 
 
@@ -173,10 +201,11 @@ def preshared_keys(file: Path) -> dict[str, str]:
 
 
 def peer_section(key: str, addresses: frozenset[str], preshared: str = "") -> str:
-    """A peer as WireGuard's configuration has it."""
+    """A peer as WireGuard's configuration has it, which knows no empty list."""
     lines = [f"PublicKey = {key}"]
     lines += [f"PresharedKey = {preshared}"] if preshared else []
-    return "\n".join(["[Peer]", *lines, f"AllowedIPs = {', '.join(sorted(addresses))}", ""])
+    lines += [f"AllowedIPs = {', '.join(sorted(addresses))}"] if addresses else []
+    return "\n".join(["[Peer]", *lines, ""])
 
 
 def differences(want: Wanted, keys: dict[str, str]) -> tuple[PeerChanges, str]:
@@ -206,11 +235,27 @@ def enforce(schedule: Schedule, want: Wanted, keys: dict[str, str]) -> None:
     # Preshared keys go through a pipe: an argument is everybody's to read.
     if sections := "".join(peer_section(key, *peer) for key, peer in peers.items() if peer):
         subprocess.run(["wg", "addconf", "wg0", "/dev/stdin"], input=sections, text=True, check=True, timeout=30)
+    # What is added to a configuration takes no address away.
+    if bare := [word for key, peer in peers.items() if peer and not peer[0] for word in ("peer", key, "allowed-ips", "")]:
+        subprocess.run(["wg", "set", "wg0", *bare], check=True, timeout=30)
     if removed := [word for key, peer in peers.items() if peer is None for word in ("peer", key, "remove")]:
         subprocess.run(["wg", "set", "wg0", *removed], check=True, timeout=30)
-    laptops = {laptop.key: laptop.laptop for laptop in schedule.laptops if laptop.key}
-    for key, peer in peers.items():
-        say(f"{laptops[key]}: {'the access has ended' if peer is None else 'the access is open'}")
+    for laptop in schedule.laptops:
+        for key in laptop.keys:
+            if key in peers:
+                say(f"{laptop.laptop}: {happened(laptop, key, peers)}")
+
+
+def happened(laptop: Laptop, key: str, peers: PeerChanges) -> str:
+    """What a change of its peers means for a laptop."""
+    peer = peers[key]
+    if peer is None:
+        if key == laptop.next:
+            return "its new key did not shake hands in time"
+        return "its old key is refused from now on" if peers.get(laptop.next or "") else "the access has ended"
+    if key != laptop.next:
+        return "the access is open"
+    return "its new key has shaken hands, and has its addresses" if peer[0] else "a new key may take the place of its key"
 
 
 # -- the program -------------------------------------------------------------------------------------------------------
@@ -233,13 +278,14 @@ def remember(file: Path, names: dict[str, Name]) -> None:
 
 
 def arrived(file: Path) -> frozenset[str]:
-    """The keys of kits that have shaken hands: WireGuard forgets it with its interface, this file does not."""
+    """The keys of kits, and the new ones, that have shaken hands: WireGuard forgets it with its interface, this file does not."""
     return frozenset(file.read_text(encoding="ascii").split()) if file.exists() else frozenset()
 
 
 def arrivals(schedule: Schedule, file: Path) -> frozenset[str]:
     """The same, with whoever came meanwhile."""
     waiting = {laptop.key for laptop in schedule.laptops if laptop.key and laptop.kit}
+    waiting |= {laptop.next for laptop in schedule.laptops if laptop.next}
     known = arrived(file)
     fresh = {key for key, moment in (asked("latest-handshakes") or {}).items() if moment != "0"} & waiting - known
     if fresh:
@@ -270,6 +316,24 @@ def apply(schedule: Schedule, memory: Path, shared: Path, day: date | None, over
             enforce(schedule, wanted(schedule, found, today(schedule, day), arrivals(schedule, kits)), preshared_keys(shared))
 
 
+def awaited(schedule: Schedule, memory: Path, day: date | None) -> bool:
+    """Whether some laptop's new key has not shaken hands yet, and still may."""
+    known = arrived(memory.with_name(ARRIVED))
+    return any(laptop.waits(today(schedule, day), known) for laptop in schedule.laptops)
+
+
+def watch(file: Path, memory: Path, shared: Path, day: date | None) -> None:
+    """Let each new key have its laptop's addresses within a second of its first handshake, until there is none to wait for."""
+    kits = memory.with_name(ARRIVED)
+    while awaited(schedule := read_schedule(file), memory, day):
+        before = arrived(kits)
+        with alone(memory):
+            if arrivals(schedule, kits) != before:
+                want = wanted(schedule, remembered(memory), today(schedule, day), arrived(kits))
+                enforce(schedule, want, preshared_keys(shared))
+        time.sleep(WATCH_SECONDS)
+
+
 def today(schedule: Schedule, day: date | None) -> str:
     """The day at the town hall, or the one that was given."""
     return str(day or datetime.now(ZoneInfo(schedule.timezone)).date())
@@ -293,7 +357,7 @@ def show(what: str, schedule: Schedule, memory: Path, shared: Path, day: date | 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Keep the accesses that begin or end on a day, or follow a name.")
-    parser.add_argument("what", choices=("apply", "check", "peers", "elements", "names"))
+    parser.add_argument("what", choices=("apply", "watch", "check", "peers", "elements", "names"))
     parser.add_argument("--schedule", type=Path, default=Path("/etc/telekit/access.json"))
     parser.add_argument("--memory", type=Path, default=Path("/var/lib/telekit/names.json"))
     parser.add_argument("--preshared", type=Path, default=Path("/etc/wireguard/preshared.keys"))
@@ -304,6 +368,10 @@ def main() -> None:
     schedule = read_schedule(given.schedule)
     if given.what == "apply":
         apply(schedule, given.memory, given.preshared, given.day, given.overlap)
+        if awaited(schedule, given.memory, given.day):
+            subprocess.run(["systemctl", "start", "--no-block", WATCH], check=False, timeout=30)
+    elif given.what == "watch":
+        watch(given.schedule, given.memory, given.preshared, given.day)
     else:
         show(given.what, schedule, given.memory, given.preshared, given.day)
 

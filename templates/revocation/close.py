@@ -191,7 +191,7 @@ def close(wish: Wish) -> dict[str, object]:
     closed = datetime.now(UTC).isoformat(timespec="seconds")
     if rewrite(SCHEDULE, without_schedule, wish):
         # A run that read the schedule before could let them in once more.
-        run("systemctl", "stop", "telekit-access.service")
+        run("systemctl", "stop", "telekit-access.service", "telekit-rotation.service")
         remove_peers(wish)
     removed = remove_elements(wish)
     cut = connections(wish, cut=True)

@@ -19,6 +19,7 @@ from toolkit.cli.lab import lab
 from toolkit.cli.options import example
 from toolkit.cli.report import report
 from toolkit.cli.revoke import revoke
+from toolkit.cli.rotate import agent_rotate, rotate
 from toolkit.cli.second_factor import second_factor
 from toolkit.cli.trust import trust
 from toolkit.cli.verify import verify
@@ -30,6 +31,8 @@ USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 # What an interruption leaves, where that is not nothing; provision says it machine by machine.
 LEFT = {
     "trust": "the keys accepted so far are kept, and running it again goes on from there",
+    "rotate": "no laptop is locked out, and `telekit status` says which keys are being replaced",
+    "agent rotate": "no laptop is locked out, and `telekit status` says which keys are being replaced",
     "agent revoke": "running it again does what was left undone",
     "lab up": "running it again finishes it, and `telekit lab down` removes what is there",
     "lab down": "running it again finishes it",
@@ -55,11 +58,12 @@ def telekit() -> None:
 
 for command in (
     init, daily.check, trust, daily.plan, daily.provision, verify, report, daily.drift, daily.status, agent, access,
-    small.password, lab, small.completion,
+    rotate, small.password, lab, small.completion,
 ):  # fmt: skip
     telekit.add_command(command)
 
 agent.add_command(revoke)
+agent.add_command(agent_rotate)
 agent.add_command(kit)
 agent.add_command(second_factor)
 

@@ -125,13 +125,22 @@ def _communes(context: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def _machines(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _named(context, incomplete, tuple(Role))
+
+
+def _named(context: click.Context, incomplete: str, roles: tuple[Role, ...]) -> list[CompletionItem]:
     file = (context.params.get("inventories") or Path("inventories")) / (context.params.get("commune") or "") / "commune.toml"
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-        names = [str(machine["name"]) for role in Role for machine in tables.get(role, ())]
+        names = [str(machine["name"]) for role in roles for machine in tables.get(role, ())]
     except (OSError, ValueError, LookupError, TypeError):
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def laptops_named(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The machines of the commune's laptop tables that begin so."""
+    return _named(context, incomplete, (Role.LAPTOP,))
 
 
 FOLDER = click.Path(path_type=Path, file_okay=False)

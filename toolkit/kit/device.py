@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import secrets as randomness
-from datetime import timedelta
+from datetime import date, timedelta
 
 from toolkit.ledger import Handover, Ledger
-from toolkit.model import Agent, Commune, Laptop, Secret
-from toolkit.secrets import Vault, new_preshared_key, preshared_name, public_half
+from toolkit.model import Agent, Commune, Laptop
+from toolkit.secrets import Vault, new_preshared_key, new_private_key, next_name, preshared_name, public_half, tunnel_key_name
 
 
 def tunnel_key(laptop: Laptop) -> str:
     """The vault's name for the private key of an unmanaged device."""
-    return f"tunnel-key/{laptop.name}"
+    return tunnel_key_name(laptop.name)
 
 
 def preshared_key(laptop: Laptop) -> str:
@@ -21,7 +19,17 @@ def preshared_key(laptop: Laptop) -> str:
     return preshared_name(laptop.name)
 
 
-def enrol(book: Ledger, vault: Vault, laptop: Laptop, agent: Agent) -> Ledger:
+def next_tunnel_key(laptop: Laptop) -> str:
+    """The vault's name for the private key that a rotation gives an unmanaged device."""
+    return next_name(tunnel_key(laptop))
+
+
+def next_preshared_key(laptop: Laptop) -> str:
+    """The vault's name for what it shares with the gateway from then on."""
+    return next_name(preshared_key(laptop))
+
+
+def enrol(book: Ledger, vault: Vault, laptop: Laptop, agent: Agent, today: date | None = None) -> Ledger:
     """Given a device without a key of its own, or with one that was in another agent's kit, it gets a new one.
 
     Otherwise the kit is made again for the same person and holds the same key: what works already goes on working.
@@ -29,10 +37,13 @@ def enrol(book: Ledger, vault: Vault, laptop: Laptop, agent: Agent) -> Ledger:
     kept, kit = vault.get(tunnel_key(laptop)), book.kits.get(laptop.name)
     another = kit is not None and kit.agent != agent.identifier
     if kept is None or laptop.name not in book.keys or another:
-        kept = _private_key()
+        kept = new_private_key()
         vault.put(tunnel_key(laptop), kept)
         vault.put(preshared_key(laptop), new_preshared_key())
-    return book.enrolled(laptop.name, public_half(kept))
+        # What was to take the place of the former key went to the former agent.
+        for coming in (next_tunnel_key(laptop), next_preshared_key(laptop)):
+            vault.delete(coming)
+    return book.enrolled(laptop.name, public_half(kept), today)
 
 
 def handed_over(book: Ledger, laptop: Laptop, agent: Agent, commune: Commune) -> Ledger:
@@ -41,11 +52,3 @@ def handed_over(book: Ledger, laptop: Laptop, agent: Agent, commune: Commune) ->
     # The same keys again: what works already needs no first use.
     used = before is not None and before.agent == agent.identifier and before.used
     return book.handed_over(laptop.name, Handover(commune.today, expires, agent.identifier, used))
-
-
-def _private_key() -> Secret:
-    key = bytearray(randomness.token_bytes(32))
-    # As `wg genkey` does: every program then shows the same key for the same bytes.
-    key[0] &= 248
-    key[31] = (key[31] & 127) | 64
-    return Secret(base64.b64encode(key).decode())

@@ -116,7 +116,7 @@ class _Workshop:
         for agent in agents:
             laptop = self.job.commune.laptop_named[agent.laptop or ""]
             if not laptop.managed:
-                self.book = device.enrol(self.book, self.vault, laptop, agent)
+                self.book = device.enrol(self.book, self.vault, laptop, agent, self.job.commune.today)
                 self.book = device.handed_over(self.book, laptop, agent, self.job.commune)
         coded = [agent for agent in agents if asked(agent, self.job.commune)]
         self.enrolled = [agent for agent in coded if known(self.vault, agent) is None]
@@ -140,6 +140,11 @@ class _Workshop:
         return Made(agent, laptop, path, keys.expires.isoformat() if keys else "", factor is not None)
 
     def _keys(self, laptop: Laptop) -> Keys | None:
+        change = self.book.under_way(laptop.name)
+        coming = self.vault.get(device.next_tunnel_key(laptop)) if change and not laptop.managed else None
+        if change and coming:
+            # The key that takes the place of the one in the device at its first handshake.
+            return Keys(coming, self.vault.get(device.next_preshared_key(laptop)), change.until)
         private = None if laptop.managed else self.vault.get(device.tunnel_key(laptop))
         if private is None:
             return None

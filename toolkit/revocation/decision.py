@@ -64,8 +64,10 @@ class Secrets:
         return self.opened
 
     def private_keys(self) -> dict[str, Secret]:
-        """Device → the private key that was in its kit."""
-        found = {d.name: self.vault.get(device.tunnel_key(Laptop(d.name))) for d in self.case.devices if d.name}
+        """Device → the private key that was in its kit, and the one in the kit that a rotation made."""
+        devices = [Laptop(d.name) for d in self.case.devices if d.name]
+        found = {laptop.name: self.vault.get(device.tunnel_key(laptop)) for laptop in devices}
+        found |= {f"{laptop.name} (new key)": self.vault.get(device.next_tunnel_key(laptop)) for laptop in devices}
         return {name: key for name, key in found.items() if key is not None}
 
     def destroy(self) -> int:
@@ -77,7 +79,9 @@ class Secrets:
         return len(gone)
 
     def _names(self) -> Iterator[str]:
-        naming: tuple[Callable[[Laptop], str], ...] = (device.tunnel_key, device.preshared_key)
+        naming: tuple[Callable[[Laptop], str], ...] = (
+            device.tunnel_key, device.preshared_key, device.next_tunnel_key, device.next_preshared_key,
+        )  # fmt: skip
         yield from (name(Laptop(d.name)) for d in self.case.devices if d.name for name in naming)
         if self.case.closes:
             me = self.case.agent.identifier

@@ -269,8 +269,8 @@ def test_a_kit_that_was_used_is_made_again_as_it_was_and_does_not_lapse(town: An
     before = (town.kit("m.durand") / "tunnel-mairie.conf").read_text()
     late = TODAY + timedelta(days=30)
     enrolment = Enrolment(town.job(late))
-    assert enrolment.kits_wait
+    assert enrolment.handshakes_matter
     enrolment.arrived({enrolment.ledger.keys["portable-042"]})
-    assert not enrolment.kits_wait
+    assert not enrolment.handshakes_matter
     assert (town.kit("m.durand", late) / "tunnel-mairie.conf").read_text() == before
     assert ledger.read(town.folder).kits["portable-042"].used
