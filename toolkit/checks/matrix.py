@@ -62,12 +62,15 @@ def _applications(subject: Subject) -> Iterator[Cell]:
         ports = sorted({*application.tcp, *application.udp})
         for address in addresses(application, found):
             for door in (Door(protocol, address, port) for port in ports for protocol in PROTOCOLS):
-                yield Cell(door, True if door in mine else _elsewhere(subject, address))
+                if door in mine or not _beside(subject, address):
+                    # What no profile names is refused; on the Internet, it is as open as all of it.
+                    yield Cell(door, True if door in mine else None if address.is_global else False)
 
 
-def _elsewhere(subject: Subject, address: Address) -> bool | None:
-    """What no profile names is refused; on the Internet, it is as open as all of it."""
-    return None if address.is_global and subject.commune.network.mode is Mode.FULL else False
+def _beside(subject: Subject, address: Address) -> bool:
+    """Whether the way there is not through the tunnel: the Internet in split mode, or IPv6 that it does not carry."""
+    in_split = address.is_global and subject.commune.network.mode is not Mode.FULL
+    return in_split or (address.version == 6 and subject.laptop.tunnel_address6 is None)
 
 
 def _desktops(subject: Subject) -> Iterator[Cell]:

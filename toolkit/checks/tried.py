@@ -83,7 +83,7 @@ def _verdict(subject: Subject, seen: Tried, cell: Cell) -> tuple[bool | None, st
     came, passed = packet in seen.witness.came, packet in seen.witness.passed
     if cell.allowed:
         return _welcome(subject, cell, answer, passed=passed)
-    if answer.open:
+    if answer.open and cell.allowed is False:
         return False, f"answers ({answer})"
     if not came:
         return None, f"did not come to the gateway ({answer})"

@@ -69,6 +69,14 @@ def test_in_split_mode_the_internet_is_none_of_the_tunnels_affair(commune: Commu
     assert matrix(Subject(split.laptops[0], Evidence(split, connections)))["internet"] == ()
 
 
+@pytest.mark.parametrize(("mode", "allowed"), [(Mode.FULL, {"tcp": True, "udp": None}), (Mode.SPLIT, {"tcp": True})])
+def test_a_server_on_the_internet_is_as_open_as_all_of_it(commune: Commune, connections: Any, mode: Mode, allowed: Any) -> None:
+    paie = replace(commune.applications[0], address=ip_address("93.184.216.34"))
+    there = replace(commune, applications=(paie, *commune.applications[1:]), network=replace(commune.network, mode=mode))
+    cells = matrix(Subject(there.laptops[0], Evidence(there, connections)))["applications"]
+    assert {cell.door.protocol: cell.allowed for cell in cells if cell.door.address == paie.address} == allowed
+
+
 def test_of_very_many_some_are_tried_from_the_first_to_the_last() -> None:
     found = spread(range(1500))
     assert (len(found), found[0], len(set(found))) == (MANY, 0, MANY)
