@@ -43,6 +43,9 @@ def test_a_verify_that_is_killed_leaves_a_guest_that_the_gateway_takes_out_by_it
     timers = gateway(provisioned, "systemctl list-timers --no-legend 'telekit-verify-*'")
     assert timers.count("telekit-verify-guest.timer") == timers.count("telekit-verify-sweep.timer") == 1
     gateway(provisioned, "systemctl start telekit-verify-guest.service telekit-verify-sweep.service")
+    deadline = time.monotonic() + 10
+    while there(provisioned) != [0, 0, 0] and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert there(provisioned) == [0, 0, 0]
     gateway(provisioned, "systemctl stop telekit-verify-guest.timer telekit-verify-sweep.timer")
 
