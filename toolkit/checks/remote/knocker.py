@@ -14,6 +14,7 @@ from typing import Any
 
 # How long a door is tried; when a datagram is sent again, as it may be lost without anybody meaning it; how long one is heard.
 PATIENCE, AGAIN, GREETING = 2.4, (0.7, 1.4), 1.5
+SURE = 1.2
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 IP_TRANSPARENT, IPV6_TRANSPARENT, IPV6_TCLASS = 19, 75, 67
 NTP = b"\xe3" + bytes(47)
@@ -137,7 +138,11 @@ def knock(doors: list[Any], mark: int, name: str, forged: list[Any], forged_mark
     poll = select.poll()
     for number, attempt in waiting.items():
         poll.register(number, select.POLLIN | (select.POLLOUT if attempt.protocol == "tcp" else 0))
+    later = time.monotonic() + SURE
     while waiting:
+        if forged and time.monotonic() > later:
+            # By now the tunnel stands, should it have been opened a moment ago.
+            sent, forged = forge(forged, forged_mark), []
         ready = [number for number, _ in poll.poll(50)]
         done = {number for number in ready if waiting[number].hear()}
         for number in set(ready) - done:
