@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LAB_RELEASE ?= trixie
-# Debian packages that only tests need: a directory server, of which they start their own, and a browser with letters, to look at reports.
-TEST_PACKAGES := slapd chromium fonts-dejavu-core zbar-tools
+# Debian packages that only tests need: a directory server, of which they start their own, a browser with letters, to look at reports,
+# a reader of QR codes, and wg, for laptops that a test makes by hand.
+TEST_PACKAGES := slapd chromium fonts-dejavu-core zbar-tools wireguard-tools
 
 # Compiled once, not at each start, whatever the environment says: an operator need not be able to write here.
 unexport PYTHONDONTWRITEBYTECODE

@@ -208,6 +208,15 @@ def outpost(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
+def struck(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One machine of each role, for a provision that is killed; its name is its own, since an outpost may stand beside it."""
+    only = ("gw-mairie", "bureau-finances-03", "portable-041")
+    folder = tmp_path_factory.mktemp(f"struck-{release}")
+    with standing(f"struck-{release}", release, PORTS[release] + 70, folder, only=only) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def bare(able: None, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A gateway as an installer leaves it, without administrator's account, and nobody has compared its key yet."""
     folder = tmp_path_factory.mktemp(f"bare-{release}")

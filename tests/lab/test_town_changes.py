@@ -217,25 +217,25 @@ def test_what_is_broken_is_found_and_nothing_else(provisioned, machine, harm, me
         script(provisioned, machine, mend)
 
 
-def test_a_provision_that_was_killed_converges_and_leaves_nothing_half_written(outpost):
+def test_a_provision_that_was_killed_converges_and_leaves_nothing_half_written(struck):
     for seconds in (2.0, 6.0, 15.0):
         run = subprocess.Popen(
-            outpost.telekit_command("provision", "--yes"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            struck.telekit_command("provision", "--yes"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         time.sleep(seconds)
         run.send_signal(signal.SIGKILL)
         run.wait()
-    done = outpost.telekit("provision", "--yes", "--debug", "--json", check=False)
+    done = struck.telekit("provision", "--yes", "--debug", "--json", check=False)
     found = {m["name"]: m for m in json.loads(done.stdout)["machines"]}
     up = [name for name, machine in found.items() if machine["state"] != "unreachable"]
     assert up == ["gw-mairie", "bureau-finances-03", "portable-041"]
     assert {found[name]["state"] for name in up} <= {"changed", "unchanged"}
-    assert leftovers(outpost.inventory) == []
+    assert leftovers(struck.inventory) == []
     for machine in up:
-        assert script(outpost, machine, LEFTOVERS) == "", machine
-    assert_no_secret(outpost, up, done.stdout + done.stderr)
-    again = machines(outpost, "provision", "--yes", check=False)
+        assert script(struck, machine, LEFTOVERS) == "", machine
+    assert_no_secret(struck, up, done.stdout + done.stderr)
+    again = machines(struck, "provision", "--yes", check=False)
     assert [f"{name}: {change['name']}" for name in up for change in again[name]["changes"]] == []
     assert {again[name]["state"] for name in up} == {"unchanged"}
 
