@@ -10,7 +10,7 @@ TEST_PACKAGES := slapd chromium fonts-dejavu-core zbar-tools wireguard-tools
 # Compiled once, not at each start, whatever the environment says: an operator need not be able to write here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages browser-tests lab-tests lab-tests-beside test-sabotage demo lab-packages lock clean bench
+.PHONY: help install check style types engine-tests process-tests unit-tests test test-packages browser-tests lab-tests lab-tests-beside test-sabotage test-vagrant demo lab-packages vagrant-packages lock clean bench
 
 help:
 	@echo "make install   a virtual environment in .venv, with telekit in it"
@@ -18,6 +18,7 @@ help:
 	@echo "make check     types, lint, import contract and the tests that need no machine"
 	@echo "make test      everything: check, and the lab on Debian 13 and 12 (root)"
 	@echo "make test-sabotage  break the lab town on purpose: do the checks notice? (root)"
+	@echo "make test-vagrant   the whole on virtual machines with kernels of their own (root)"
 	@echo "make bench     measure beside other tools, on a quiet computer (root)"
 
 install: .venv/.installed
@@ -100,6 +101,13 @@ lab-tests-beside:
 # Breaks the town in every way that a check is there for: half an hour.
 test-sabotage: lab-packages
 	$(BIN)/pytest tests/lab/test_sabotage.py
+
+vagrant-packages: install
+	@$(BIN)/python -m toolkit.lab packages --provider vagrant --install
+
+# Real kernels, under KVM or in emulation (half an hour): not part of `make test`. Writes its result into docs/vagrant.md.
+test-vagrant: vagrant-packages
+	$(BIN)/pytest -x tests/vagrant --vagrant-release $(LAB_RELEASE)
 
 demo: install lab-packages
 	@$(BIN)/python -m toolkit.demo --release $(LAB_RELEASE)

@@ -78,7 +78,8 @@ def let_in(gateway: Subject, guest: Subject) -> Iterator[None]:
     sets = list(_elements(guest, own))
     out = TAKE_OUT.format(key=laptop.public_key, elements="".join(_nft("delete", *element) + "; " for element in sets))
     into = LET_IN.format(
-        seconds=SECONDS, out=shlex.quote(out), key=laptop.public_key, allowed=",".join(f"{a}/{a.max_prefixlen}" for a in own),
+        seconds=round(SECONDS * gateway.evidence.patience), out=shlex.quote(out),
+        key=laptop.public_key, allowed=",".join(f"{a}/{a.max_prefixlen}" for a in own),
         elements="".join(_nft("add", *element) + " || exit 1\n" for element in sets),
     )  # fmt: skip
     try:

@@ -133,7 +133,7 @@ class Leak:
 def look_for_leaks(subject: Subject, *, down: bool) -> Leak:
     """Try for some seconds to send past the tunnel; `down`: with the tunnel stopped meanwhile."""
     folder = subject.output(LAUNCH.format(probe=_probe(subject, down=down), world6=WORLD6)).strip()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * subject.evidence.patience
     while time.monotonic() < deadline:
         time.sleep(0.5)
         done = subject.run(f"cat {folder}/result && rm -r {folder}", seconds=30)

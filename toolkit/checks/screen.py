@@ -104,11 +104,12 @@ def log_in(subject: Subject, attempt: Attempt) -> Login:
     subject.needs(*EQUIPMENT)
     assert subject.run(f"test -x {COMMAND}").code == 0, f"the icon's command {COMMAND} is not there"
     account = _account(subject, attempt.agent)
+    seconds = round(attempt.seconds * subject.evidence.patience)
     done = subject.run(
         LOGIN.format(
             account=account, command=COMMAND, password=attempt.password.reveal(), width=1280, height=800,
             environment="" if attempt.trusting else "SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/nonexistent",
-            seconds=attempt.seconds, enough=DESKTOP_COLOURS,
+            seconds=seconds, enough=DESKTOP_COLOURS,
         ),
         seconds=attempt.seconds + 20,
     )  # fmt: skip

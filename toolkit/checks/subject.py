@@ -52,6 +52,7 @@ class Evidence:
 
     passwords: agent identifier → the first password of the remote desktop. seeds: agent identifier → the seed of their codes.
     screenshots: where pictures are kept, if anywhere. closing: what is called when the run is over, whatever came of it.
+    patience: how many times as long as usual everything may take.
     """
 
     commune: Commune
@@ -60,6 +61,7 @@ class Evidence:
     passwords: Mapping[str, Secret] = field(default_factory=dict)
     seeds: Mapping[str, Secret] = field(default_factory=dict)
     screenshots: Path | None = None
+    patience: float = 1.0
     pictures: list[Path] = field(default_factory=list)
     closing: list[Callable[[], None]] = field(default_factory=list)
     _known: dict[object, object] = field(default_factory=dict)
@@ -123,7 +125,7 @@ class Subject:
 
     def run(self, script: str, seconds: float = 30.0) -> Completed:
         """Run a script of ours there, as root; it never appears in a list of processes."""
-        return self.evidence.connections.run(self._target, script, sudo=True, seconds=seconds)
+        return self.evidence.connections.run(self._target, script, sudo=True, seconds=seconds * self.evidence.patience)
 
     def output(self, script: str, seconds: float = 30.0) -> str:
         """What a script of ours printed; the check fails if the script does."""

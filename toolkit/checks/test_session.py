@@ -120,7 +120,7 @@ def _try_in_vain(subject: Subject, desktop: Subject, password: Callable[[], Secr
 
 def _refused_since(before: int, desktop: Subject, agent: Agent) -> bool:
     """Whether the desktop says no within its time."""
-    deadline = time.monotonic() + REFUSAL_SECONDS
+    deadline = time.monotonic() + REFUSAL_SECONDS * desktop.evidence.patience
     while _refusals(desktop, agent) <= before:
         if time.monotonic() > deadline:
             return False

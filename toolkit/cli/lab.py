@@ -13,13 +13,15 @@ from toolkit.report import Report
 from toolkit.result import MachineReport, Result, State, counted
 
 if TYPE_CHECKING:
-    from toolkit.lab import LabStatus
+    from toolkit.lab import LabStatus, MachineStatus
 
 RELEASES = ("trixie", "bookworm")
+# What machines are → the folder of their inventory, in the inventories.
+PROVIDERS = {"nspawn": "lab", "vagrant": "vagrant"}
 named = click.option("--name", default="lab", show_default=True, help="Which lab.")
 inventories = click.option(
     "--inventories", type=FOLDER, envvar=INVENTORIES, default=Path("inventories"), show_envvar=True, show_default=True,
-    help="Where the folder `lab` is.",
+    help="Where the folder `lab` is, or `vagrant` for virtual machines.",
 )  # fmt: skip
 
 
@@ -32,7 +34,14 @@ def lab() -> None:
 @click.option("--release", type=click.Choice(RELEASES), default=RELEASES[0], show_default=True, help="Which Debian.")
 @click.option("--only", multiple=True, metavar="MACHINE", help="Boot only this machine (repeatable).")
 @click.option("--bare", multiple=True, metavar="MACHINE", help="Leave this machine without administrator's account (repeatable).")
-@click.option("--inventory", type=FOLDER, help="The commune's folder, where it is not `lab` in the inventories.")
+@click.option("--inventory", type=FOLDER, help="The commune's folder, where it is not `lab` (or `vagrant`) in the inventories.")
+@click.option(
+    "--provider",
+    type=click.Choice(list(PROVIDERS)),
+    default="nspawn",
+    show_default=True,
+    help="What machines are: containers, or virtual machines with kernels of their own.",
+)
 @named
 @inventories
 @reporting
@@ -45,11 +54,12 @@ def up(
     only: tuple[str, ...],
     bare: tuple[str, ...],
     inventory: Path | None,
+    provider: str,
 ) -> Result:
     """Build what is missing and boot."""
     from toolkit.lab import create
 
-    create(name, inventory or inventories / "lab").up(release, only=only, bare=bare, say=report.say)
+    create(name, inventory or inventories / PROVIDERS[provider], provider).up(release, only=only, bare=bare, say=report.say)
     return _shown("lab up", create(name).status())
 
 
@@ -88,19 +98,25 @@ def ssh(name: str, machine: str, command: tuple[str, ...]) -> None:
     os.execvp(argv[0], [*argv, *command])  # noqa: S606 - becoming ssh is the point
 
 
+def _tunnel(machine: MachineStatus) -> str:
+    return f", WireGuard: {machine.wireguard}" if machine.wireguard else ""
+
+
 def _shown(command: str, found: LabStatus) -> Result:
     machines = tuple(
         MachineReport(
-            m.name, m.role, State(m.state), m.error or f"{m.ssh}, Debian {m.release}, {m.memory >> 20} MiB",
-            details={"ssh": m.ssh, "release": m.release, "memory": m.memory, "boots": m.boots},
+            m.name, m.role, State(m.state), m.error or f"{m.ssh}, Debian {m.release}, {m.memory >> 20} MiB{_tunnel(m)}",
+            details={"ssh": m.ssh, "release": m.release, "memory": m.memory, "boots": m.boots, "wireguard": m.wireguard},
         )
         for m in found.machines
     )  # fmt: skip
     summary = {"lab": found.name, "provider": found.provider, "up": found.up, "inventory": found.inventory,
-               "missing": list(found.missing)}  # fmt: skip
+               "missing": list(found.missing), "acceleration": found.acceleration}  # fmt: skip
     if found.up:
         running = sum(m.state == State.RUNNING for m in found.machines)
         closing = f"The lab `{found.name}` is up: {running} of {counted(len(machines), 'machine')} running."
+        if found.acceleration:
+            closing += f" Virtual machines: {found.acceleration}."
     else:
         closing = f"The lab `{found.name}` is not up."
     if found.missing:

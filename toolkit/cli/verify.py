@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from toolkit.enrolment import Enrolment
     from toolkit.evidence.make import Made, Wanted
     from toolkit.journal import Run
-    from toolkit.lab import Vantage
+    from toolkit.lab import Lab, Vantage
     from toolkit.model import Machine, Secret
     from toolkit.targets import Job
     from toolkit.verify import CheckDone, CheckResult, VerifyResult
@@ -68,6 +68,7 @@ def _examine(scope: Scope, job: Job, screenshots: Path | None) -> VerifyResult:
 
     enrolment = Enrolment(replace(job, machines=_with_counterparts(job)))
     commune, everything = enrolment.job.commune, enrolment.job
+    lab = lab_of(job.folder)
     nothing: dict[str, dict[str, object]] = {name: {} for name in everything.names}
     with Session(targets_of(everything, nothing), job.options(), scope.report.emit) as session:
         scope.report.phase("Connecting", everything.names)
@@ -75,8 +76,9 @@ def _examine(scope: Scope, job: Job, screenshots: Path | None) -> VerifyResult:
         scope.report.phase("Verifying", job.names)
         passwords, seeds = _secrets(scope, enrolment)
         return run(
-            commune, session, only=job.names, internet=internet(job.folder), passwords=passwords, seeds=seeds,
+            commune, session, only=job.names, internet=lab.vantage("internet") if lab else None, passwords=passwords, seeds=seeds,
             screenshots=screenshots, emit=lambda done: _follow(scope, done), parallel=job.parallel,
+            patience=lab.patience if lab else 1.0,
         )  # fmt: skip
 
 
@@ -98,8 +100,8 @@ def _with_counterparts(job: Job) -> tuple[Machine, ...]:
     return tuple(machine for machine in job.commune.machines if machine.name in names)
 
 
-def internet(folder: Path) -> Vantage | None:
-    """The fake Internet of the lab that was built from this inventory, when one is up here."""
+def lab_of(folder: Path) -> Lab | None:
+    """The lab that was built from this inventory, when one is up here."""
     from toolkit.lab import create
     from toolkit.lab.places import RUNTIME
 
@@ -107,8 +109,14 @@ def internet(folder: Path) -> Vantage | None:
         lab = create(place.parent.name)
         status = lab.status()
         if status.up and Path(status.inventory) == folder.resolve():
-            return lab.vantage("internet")
+            return lab
     return None
+
+
+def internet(folder: Path) -> Vantage | None:
+    """The fake Internet of the lab that was built from this inventory, when one is up here."""
+    lab = lab_of(folder)
+    return lab.vantage("internet") if lab else None
 
 
 def _follow(scope: Scope, done: CheckDone) -> None:

@@ -9,14 +9,20 @@ from pathlib import Path
 import click
 
 from toolkit.errors import TelekitError
-from toolkit.lab import create, requirements
+from toolkit.lab import PROVIDERS, MachineStatus, box, create, requirements
 from toolkit.lab.base import RELEASES
 from toolkit.lab.ports import copy_inventory
+from toolkit.model import Role
 
 name_option = click.option("--name", default="lab", show_default=True, help="Which lab.")
 inventory_option = click.option(
-    "--inventory", type=click.Path(path_type=Path, file_okay=False), default=Path("inventories/lab"), show_default=True
+    "--inventory", type=click.Path(path_type=Path, file_okay=False), help="The commune's folder, if not the provider's own."
 )
+provider_option = click.option(
+    "--provider", type=click.Choice(PROVIDERS), default=PROVIDERS[0], show_default=True, help="What machines are."
+)
+release_option = click.option("--release", type=click.Choice(RELEASES), default=RELEASES[0], show_default=True)
+INVENTORIES = {"nspawn": Path("inventories/lab"), "vagrant": Path("inventories/vagrant")}
 
 
 @click.group()
@@ -27,15 +33,27 @@ def lab() -> None:
 @lab.command()
 @name_option
 @inventory_option
-@click.option("--release", type=click.Choice(RELEASES), default=RELEASES[0], show_default=True)
+@provider_option
+@release_option
 @click.option("--only", multiple=True, help="Boot this machine alone (repeatable).")
 @click.option("--bare", multiple=True, help="Leave this machine without administrator's account (repeatable).")
-@click.option("--port", type=int, help="Copy inventories/lab to --inventory first, with ports from here on.")
-def up(name: str, inventory: Path, release: str, only: tuple[str, ...], bare: tuple[str, ...], port: int | None) -> None:
+@click.option("--port", type=int, help="Copy the provider's inventory to --inventory first, with ports from here on.")
+def up(
+    name: str,
+    inventory: Path | None,
+    provider: str,
+    release: str,
+    only: tuple[str, ...],
+    bare: tuple[str, ...],
+    port: int | None,
+) -> None:
     """Build and boot."""
+    own = INVENTORIES[provider]
     if port is not None:
-        copy_inventory(Path("inventories/lab"), inventory, port)
-    create(name, inventory).up(release, only=only, bare=bare, say=lambda text: click.echo(text, err=True))
+        if inventory is None:
+            raise click.UsageError("--port needs an --inventory to copy to")
+        copy_inventory(own, inventory, port)
+    create(name, inventory or own, provider).up(release, only=only, bare=bare, say=lambda text: click.echo(text, err=True))
     _print_status(name)
 
 
@@ -74,23 +92,40 @@ def execute(name: str, place: str, command: tuple[str, ...]) -> None:
     os.execvp(argv[0], argv)  # noqa: S606 - becoming the command is the point
 
 
+@lab.command("box")
+@release_option
+def make_box(release: str) -> None:
+    """Make Vagrant boxes for libvirt from Debian packages."""
+    requirements.require("vagrant")
+    for role, made in box.ensure(release, set(Role), lambda text: click.echo(text, err=True)).items():
+        click.echo(f"{role:8} {made.name}")
+
+
 @lab.command()
+@provider_option
 @click.option("--install", is_flag=True, help="Install what is missing with apt.")
-def packages(*, install: bool) -> None:
+def packages(provider: str, *, install: bool) -> None:
     """List the Debian packages that the lab needs."""
     if install:
-        requirements.install()
+        requirements.install(provider)
     else:
-        click.echo("\n".join(requirements.PACKAGES))
+        click.echo("\n".join(requirements.VIRTUAL_PACKAGES if provider == "vagrant" else requirements.PACKAGES))
 
 
 def _print_status(name: str) -> None:
     found = create(name).status()
-    click.echo(f"lab {found.name}: {'up' if found.up else 'not up'}")
+    how = f"{found.provider}, {found.acceleration}" if found.acceleration else found.provider
+    click.echo(f"lab {found.name}: {'up' if found.up else 'not up'} ({how})")
     for m in found.machines:
-        click.echo(f"{m.name:20} {m.role:8} {m.release:9} {m.state:9} {m.ssh:16} {m.memory >> 20:5} MiB {m.error}".rstrip())
+        click.echo(
+            f"{m.name:20} {m.role:8} {m.release:9} {m.state:9} {m.ssh:16} {m.memory >> 20:5} MiB {_tunnel(m)}{m.error}".rstrip()
+        )
     if found.missing:
         click.echo(f"missing: apt-get install {' '.join(found.missing)}")
+
+
+def _tunnel(machine: MachineStatus) -> str:
+    return f"WireGuard: {machine.wireguard} " if machine.wireguard else ""
 
 
 def main() -> int:

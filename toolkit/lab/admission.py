@@ -44,9 +44,8 @@ def free_ports(town: Town) -> None:
                 raise UsageError(f"port {guest.ssh_port} of 127.0.0.1 is taken", where=guest.name, hint=hint) from error
 
 
-def enough_memory(machines: int) -> None:
-    """Refuse a computer on which machines and their disks, both in memory, would not fit."""
-    needed = MEBIBYTES * machines
+def enough_memory(needed: int) -> None:
+    """Refuse a computer on which machines that take so many MiB would not fit."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:") and int(line.split()[1]) < needed * 1024:
             free = int(line.split()[1]) // 1024

@@ -7,7 +7,7 @@ import hashlib
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,6 +100,12 @@ def _sweep() -> None:
 
 def _build(release: str, role: str, image: Path, port: int) -> None:
     new = image.with_name(image.name + ".new")
+    bootstrap(release, packages_of(release, role), new, port)
+    new.rename(image)
+
+
+def bootstrap(release: str, packages: Sequence[str], root: Path, port: int) -> None:
+    """Make a root file system with these packages, as a fresh installation leaves it; nothing is there if that fails."""
     command = [
         *ENCLOSED,
         "mmdebstrap", "--quiet", "--mode=root", "--format=directory", "--variant=minbase",
@@ -108,16 +114,15 @@ def _build(release: str, role: str, image: Path, port: int) -> None:
         f"--dpkgopt={DPKG_OPTIONS.strip()}",
         # A machine that was just installed knows its packages, and so do these; no recipe is spared its own update.
         "--skip=cleanup/apt/lists",
-        f"--include={','.join(packages_of(release, role))}",
-        release, str(new), "-",
+        f"--include={','.join(packages)}",
+        release, str(root), "-",
     ]  # fmt: skip
     done = subprocess.run(command, input=SOURCES.format(release=release), capture_output=True, text=True, check=False, cwd="/")
     if done.returncode != 0:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
         raise TelekitError(f"making the image of Debian {release} failed: {''.join(last)}", hint="is the mirror reachable?")
-    _finish(new, release)
-    new.rename(image)
+    _finish(root, release)
 
 
 def _finish(root: Path, release: str) -> None:

@@ -2,7 +2,7 @@
 
 Its mount namespace is private and its servers die with it. What a daemon that is killed leaves (the machines' own
 processes in cgroups of the lab's, and the mounts that they hold) the next `up` or `down` removes. Started by
-`toolkit.lab.nspawn`, spoken to in lines of JSON over a socket.
+`toolkit.lab.held`, spoken to in lines of JSON over a socket.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from toolkit.lab import aptcache, cgroups, names, network, services
 from toolkit.lab.front import front
-from toolkit.lab.guest import Machine, ScriptError, shell
+from toolkit.lab.guest import Containers, ScriptError, shell
+from toolkit.lab.hypervisor import Hypervisor
 from toolkit.lab.places import Places
 from toolkit.lab.relay import Place, relay, serve
 from toolkit.lab.requirements import SEARCH
@@ -33,18 +34,48 @@ INOTIFY_WANTED = 1024
 GO = "go\n"
 
 
+class Housed(Protocol):
+    """One machine, as the daemon knows it."""
+
+    async def stop(self, *, hard: bool = False) -> None:
+        """Power off: orderly, or as when the plug is pulled."""
+
+    async def cable(self, card: str, *, plugged: bool) -> None:
+        """Plug or unplug the cable of a network card."""
+
+    def report(self) -> dict[str, object]:
+        """What `status` shows of it."""
+
+
+class Household(Protocol):
+    """What boots the lab's machines once their networks are there."""
+
+    @property
+    def machines(self) -> Mapping[str, Housed]: ...
+
+    async def open(self) -> None:
+        """Start what must run before any machine can."""
+
+    async def start(self, names: list[str]) -> None:
+        """Boot those that do not run already; returns before they are up."""
+
+    async def close(self) -> None:
+        """End them all."""
+
+
+HOUSEHOLDS: dict[str, Callable[[Places, Town], Household]] = {"nspawn": Containers, "vagrant": Hypervisor}
+
+
 class Daemon:
     """A running lab."""
 
-    def __init__(self, places: Places, town: Town, images: dict[str, str], cache_port: int) -> None:
+    def __init__(self, places: Places, town: Town, cache_port: int) -> None:
         self.places = places
         self.town = town
         self.cache_port = cache_port
         self.stopped = asyncio.Event()
         self.children: list[asyncio.subprocess.Process] = []
-        self.machines = {
-            guest.name: Machine(guest, index, town, places, Path(images[guest.role])) for index, guest in enumerate(town.guests)
-        }
+        self.household = HOUSEHOLDS[town.provider](places, town)
 
     async def run(self) -> None:
         """Build the town, listen, and hold everything until `shutdown` or a signal."""
@@ -54,15 +85,14 @@ class Daemon:
         await self._start_name_servers()
         await services.start(self.town.services)
         await serve(Place("isp", INTERNET_ROUTER, 80), front(self.cache_port, aptcache.INDEX_TURNS))
-        for machine in self.machines.values():
-            guest = machine.guest
+        await self.household.open()
+        for guest in self.town.guests:
             await relay(Place(None, "127.0.0.1", guest.ssh_port), Place("admin", guest.address, 22))
         server = await asyncio.start_unix_server(self._converse, self.places.control)
         self.places.control.chmod(0o600)
         await self.stopped.wait()
         server.close()
-        # Their disks go with them: nothing is worth an orderly end.
-        await asyncio.gather(*(machine.stop(hard=True) for machine in self.machines.values()))
+        await self.household.close()
         for child in self.children:
             child.terminate()
 
@@ -98,20 +128,20 @@ class Daemon:
             "shutdown": self._shutdown,
         }
         await verbs[request["do"]](request)
-        return {"machines": [machine.report() for machine in self.machines.values()]}
+        return {"machines": [machine.report() for machine in self.household.machines.values()]}
 
     async def _nothing(self, request: Request) -> None:
         """Only the answer's report is wanted."""
 
     async def _start(self, request: Request) -> None:
-        for name in request["machines"]:
-            self.machines[name].start()
+        await self.household.start(request["machines"])
 
     async def _stop(self, request: Request) -> None:
-        await asyncio.gather(*(self.machines[name].stop(hard=request.get("hard", False)) for name in request["machines"]))
+        stopping = [self.household.machines[name] for name in request["machines"]]
+        await asyncio.gather(*(machine.stop(hard=request.get("hard", False)) for machine in stopping))
 
     async def _cable(self, request: Request) -> None:
-        await self.machines[request["machine"]].cable(request["card"], plugged=request["plugged"])
+        await self.household.machines[request["machine"]].cable(request["card"], plugged=request["plugged"])
 
     async def _shutdown(self, request: Request) -> None:
         self.stopped.set()
@@ -134,16 +164,15 @@ def main(name: str) -> int:
         return 1  # `up` was killed: its next try starts another daemon
     places = Places(name)
     town = from_json(places.town.read_text(encoding="utf-8"))
-    images = json.loads((places.run / "images.json").read_text(encoding="utf-8"))
     cgroups.settle(places.cgroup)
     _settle(places)
     with aptcache.in_use() as port:
-        asyncio.run(_hold(places, town, images, port))
+        asyncio.run(_hold(places, town, port))
     return 0
 
 
-async def _hold(places: Places, town: Town, images: dict[str, str], port: int) -> None:
-    await Daemon(places, town, images, port).run()
+async def _hold(places: Places, town: Town, port: int) -> None:
+    await Daemon(places, town, port).run()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""One Debian machine under systemd-nspawn: boots, reboots into a new network namespace, stops, loses a cable."""
+"""Debian machines under systemd-nspawn: each boots, reboots into a new network namespace, stops, loses a cable."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from contextlib import suppress
@@ -18,6 +19,8 @@ from toolkit.lab.town import Guest, Town
 # systemd-nspawn's way of saying that the machine asked for a reboot.
 REBOOT = 133
 STOP_SECONDS = 20.0
+# Where `up` leaves the root images for the daemon, role → folder, as JSON.
+IMAGES = "images.json"
 # Enter the machine's cgroups, die with the daemon, be the machine.
 ENTER = (
     'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; done; shift; exec setpriv --pdeathsig KILL -- "$@"'
@@ -174,3 +177,25 @@ class Machine:
             "ssh_port": self.guest.ssh_port, "leader": self.leader(), "error": self.error,
             "memory": cgroups.memory(self.groups), "host_keys": self.host_keys, "password": self.password,
         }  # fmt: skip
+
+
+class Containers:
+    """The lab's machines, as systemd-nspawn boots them."""
+
+    def __init__(self, places: Places, town: Town) -> None:
+        images = json.loads((places.run / IMAGES).read_text(encoding="utf-8"))
+        self.machines = {
+            guest.name: Machine(guest, index, town, places, Path(images[guest.role])) for index, guest in enumerate(town.guests)
+        }
+
+    async def open(self) -> None:
+        """Nothing runs beside them."""
+
+    async def start(self, names: list[str]) -> None:
+        """Boot those that do not run already."""
+        for name in names:
+            self.machines[name].start()
+
+    async def close(self) -> None:
+        """Pull the plug: their disks go with them, nothing is worth an orderly end."""
+        await asyncio.gather(*(machine.stop(hard=True) for machine in self.machines.values()))

@@ -49,5 +49,15 @@ class Places:
         return self.run / "disks"
 
     @property
+    def storage(self) -> Path:
+        """Where virtual machines' disks are: they are too large for memory."""
+        return STATE / "virtual" / self.name
+
+    @property
+    def doors(self) -> Path:
+        """Where the ways into virtual machines are that no firewall closes."""
+        return self.run / "doors"
+
+    @property
     def cgroup(self) -> str:
         return f"telekit-lab-{self.name}"

@@ -1,4 +1,4 @@
-"""What telekit asks of a lab, whoever builds it: systemd-nspawn today, virtual machines tomorrow."""
+"""What telekit asks of a lab, whoever builds it: of systemd-nspawn machines, or of virtual ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Completed = subprocess.CompletedProcess[str]
 
 @dataclass(frozen=True)
 class MachineStatus:
-    """A lab machine as it is now. state: absent, off, starting, running, failed; memory in bytes."""
+    """A lab machine as it is now. state: absent, off, starting, running, failed; memory in bytes.
+
+    wireguard: of a virtual machine, what carries its tunnel: "kernel", "wireguard-go" or "" where there is none.
+    """
 
     name: str
     role: str
@@ -23,11 +26,15 @@ class MachineStatus:
     memory: int = 0
     boots: int = 0
     error: str = ""
+    wireguard: str = ""
 
 
 @dataclass(frozen=True)
 class LabStatus:
-    """A lab as it is now; `missing`: the Debian packages without which it cannot run here."""
+    """A lab as it is now; `missing`: the Debian packages without which it cannot run here.
+
+    acceleration: of virtual machines, "kvm" or "software emulation".
+    """
 
     name: str
     provider: str
@@ -35,6 +42,7 @@ class LabStatus:
     inventory: str
     machines: tuple[MachineStatus, ...] = ()
     missing: tuple[str, ...] = ()
+    acceleration: str = ""
 
 
 class Vantage(Protocol):
@@ -94,6 +102,10 @@ class Lab(Protocol):
     @property
     def machines(self) -> tuple[str, ...]:
         """The machines' names."""
+
+    @property
+    def patience(self) -> float:
+        """How many times as long as on usual machines things may take there."""
 
     def vantage(self, name: str) -> Vantage:
         """internet, home or admin; or a machine."""

@@ -23,29 +23,58 @@ TOOLS = {
     "ssh": "openssh-client",
     "systemd-nspawn": "systemd-container",
 }
+# What virtual machines need beside that. iptables: libvirt's networks ask for it.
+VIRTUAL_TOOLS = {
+    "iptables": "iptables",
+    "libvirtd": "libvirt-daemon-system",
+    "mke2fs": "e2fsprogs",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "vagrant": "vagrant",
+    "virsh": "libvirt-clients",
+}
+# Vagrant's plug-in for libvirt is no command.
+VAGRANT_LIBVIRT = "vagrant-libvirt"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = (*sorted(set(TOOLS.values()) - {"util-linux", "mount"}), "debian-archive-keyring")
+VIRTUAL_PACKAGES = (*PACKAGES, *sorted(set(VIRTUAL_TOOLS.values())), VAGRANT_LIBVIRT)
 
-# Packages that would start a server when they are installed.
-SERVICES = ("apt-cacher-ng",)
+# Package → the units that it would start when it is installed.
+SERVICES = {
+    "apt-cacher-ng": ("apt-cacher-ng.service",),
+    "libvirt-daemon-system": (
+        "libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "libvirt-guests.service",
+        "virtlogd.service", "virtlogd.socket", "virtlockd.service", "virtlockd.socket",
+    ),
+}  # fmt: skip
 
 # apt-cacher-ng and dnsmasq live in sbin, which is not on every user's PATH.
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
-def missing_packages() -> list[str]:
-    """The Debian packages to install before the lab can run, sorted."""
-    missing = {package for command, package in TOOLS.items() if not shutil.which(command, path=SEARCH)}
+def missing_packages(provider: str = "nspawn") -> list[str]:
+    """The Debian packages to install before a lab of this kind can run, sorted."""
+    tools = TOOLS | (VIRTUAL_TOOLS if provider == "vagrant" else {})
+    missing = {package for command, package in tools.items() if not shutil.which(command, path=SEARCH)}
+    if provider == "vagrant" and not _installed(VAGRANT_LIBVIRT):
+        missing.add(VAGRANT_LIBVIRT)
     if not Path(KEYRING).exists():
         missing.add("debian-archive-keyring")
     return sorted(missing)
 
 
-def require() -> None:
-    """Refuse, in one sentence that says what to do, a computer on which the lab cannot run."""
+def _installed(package: str) -> bool:
+    """Whether dpkg has the package."""
+    ask = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}", package]
+    known = subprocess.run(ask, check=False, capture_output=True, text=True)
+    return known.stdout.startswith("ii")
+
+
+def require(provider: str = "nspawn") -> None:
+    """Refuse, in one sentence that says what to do, a computer on which a lab of this kind cannot run."""
     if os.geteuid() != 0:
         raise UsageError("the lab makes network namespaces and boots machines: it needs root", hint="run it with sudo")
-    if missing := missing_packages():
+    if missing := missing_packages(provider):
         what = "a Debian package that is" if len(missing) == 1 else f"{len(missing)} Debian packages that are"
         raise UsageError(f"the lab needs {what} not installed: {', '.join(missing)}", hint=f"apt-get install {' '.join(missing)}")
     _load_modules()
@@ -55,9 +84,9 @@ def require() -> None:
         raise UsageError("this kernel offers no overlay file system, on which the lab's machines live")
 
 
-def install() -> None:
+def install(provider: str = "nspawn") -> None:
     """Install what is missing with apt, without its recommendations and without starting its services."""
-    missing = missing_packages()
+    missing = missing_packages(provider)
     if not missing:
         return
     if os.geteuid() != 0:
@@ -65,7 +94,7 @@ def install() -> None:
     quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
-        with _held_back([f"{package}.service" for package in SERVICES if package in missing]):
+        with _held_back([unit for package in missing for unit in SERVICES.get(package, ())]):
             subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, env=quiet)
     except subprocess.CalledProcessError as error:
         raise TelekitError(f"apt-get ended with {error.returncode}", hint="what it said stands above") from error

@@ -1,4 +1,4 @@
-"""The town's servers: business applications, the antivirus mirror, a web site of the fake internet.
+"""The town's servers: business applications, the antivirus mirror, a web site and a time server of the fake internet.
 
 An application says, on each port of the inventory, who it is and who asked: one line of JSON, over plain TCP, HTTP, TLS or
 UDP. On TCP whatever is sent comes back after that line; `GET /count` is a stream of numbered lines without end.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
+import time
 from contextlib import suppress
 from email.utils import formatdate
 from typing import cast
 
 from toolkit.lab.namespaces import bound_socket
 from toolkit.lab.relay import Handler, Place, serve
-from toolkit.lab.town import INTERNET_HOST, MIRROR, Service
+from toolkit.lab.town import INTERNET_HOST, INTERNET_ROUTER, MIRROR, Service
 
 SERVERS = "servers"
 EICAR = "44d88612fea8a8f36de82e1278abb02f:68:Lab.Eicar\n"
@@ -110,6 +112,36 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(introduction(self.service, addr[0]), addr)
 
 
+# Seconds between the first day of NTP and that of Unix.
+NTP_EPOCH = 2208988800
+
+
+def ntp_time(seconds: float) -> bytes:
+    """A time as NTP writes it: seconds and their 2^32ths."""
+    whole = int(seconds)
+    return struct.pack("!II", (whole + NTP_EPOCH) & 0xFFFFFFFF, int((seconds - whole) * 2**32))
+
+
+def ntp_answer(question: bytes, now: float) -> bytes | None:
+    """What a time server of the second stratum says to a client; nothing to anything else."""
+    if len(question) < 48 or question[0] & 7 != 3:
+        return None
+    version = question[0] & 0b00111000
+    head = struct.pack("!BBbbII4s", version | 4, 2, 6, -20, 0, 1 << 6, b"LAB\0")
+    return head + ntp_time(now) + question[40:48] + ntp_time(now) + ntp_time(now)
+
+
+class _Time(asyncio.DatagramProtocol):
+    """This computer's time, to whoever asks."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if answer := ntp_answer(data, time.time()):
+            self.transport.sendto(answer, addr)
+
+
 async def start(services: tuple[Service, ...]) -> None:
     """Start every server; they live as long as the event loop."""
     loop = asyncio.get_running_loop()
@@ -120,6 +152,8 @@ async def start(services: tuple[Service, ...]) -> None:
             await loop.create_datagram_endpoint(lambda s=service: _Datagrams(s), sock=bound)  # type: ignore[misc]  # a default binds it
         else:
             await serve(place, application(service))
+    clock = bound_socket("isp", INTERNET_ROUTER, 123, socket.SOCK_DGRAM)
+    await loop.create_datagram_endpoint(_Time, sock=clock)
     await serve(Place("isp", MIRROR, 80), site({"/lab.hdb": EICAR.encode()}))
     hello = b"telekit lab: this is the internet, you are {client}\n"
     await serve(Place("internet", INTERNET_HOST, 80), site({"/": hello, "/generate_204": b""}))

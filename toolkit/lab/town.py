@@ -20,6 +20,8 @@ HOME_ROUTER = "192.168.1.1"
 HOME_HOST = "192.168.1.50"
 HOME_LEASES = "192.168.1.100,192.168.1.199,12h"
 DEBIAN_NAMES = ("deb.debian.org", "security.debian.org")
+# Of Debian's pool of time servers, what its chrony asks.
+DEBIAN_TIME = "2.debian.pool.ntp.org"
 VANTAGES = ("internet", "home", "admin")
 
 
@@ -84,6 +86,7 @@ class Town:
     services: tuple[Service, ...]
     public_names: dict[str, str] = field(default_factory=dict)
     internal_names: dict[str, str] = field(default_factory=dict)
+    provider: str = "nspawn"
 
     def guest(self, name: str) -> Guest:
         for guest in self.guests:
@@ -206,8 +209,8 @@ class Plan:
         )
 
     def public_names(self) -> dict[str, str]:
-        """What the fake internet's DNS answers: the gateway's endpoint, the mirror, the web, Debian's names."""
-        names = dict.fromkeys(DEBIAN_NAMES, INTERNET_ROUTER)
+        """What the fake internet's DNS answers: the gateway's endpoint, the mirror, the web, Debian's names and time."""
+        names = dict.fromkeys((*DEBIAN_NAMES, DEBIAN_TIME), INTERNET_ROUTER)
         names["www.internet.example"] = INTERNET_HOST
         names[self.commune.gateway.endpoint.host] = GATEWAY_WAN
         names[f"mirror.{self.commune.domain}"] = MIRROR
@@ -223,8 +226,9 @@ class Plan:
 
 
 def design(
-    commune: Commune, *, name: str, release: str, inventory: str, operator_key: str, bare: frozenset[str] = frozenset()
-) -> Town:
+    commune: Commune, *, name: str, release: str, inventory: str, operator_key: str, bare: frozenset[str] = frozenset(),
+    provider: str = "nspawn",
+) -> Town:  # fmt: skip
     """The whole town for this commune."""
     plan = Plan(commune, name)
     return Town(
@@ -240,6 +244,7 @@ def design(
         services=plan.services(),
         public_names=plan.public_names(),
         internal_names=plan.internal_names(),
+        provider=provider,
     )
 
 

@@ -35,6 +35,7 @@ def run(
     passwords: Mapping[str, Secret] | None = None,
     seeds: Mapping[str, Secret] | None = None,
     screenshots: Path | None = None,
+    patience: float = 1.0,
     emit: Callable[[CheckDone], None] = lambda _: None,
     parallel: int = 50,
 ) -> VerifyResult:
@@ -42,13 +43,13 @@ def run(
 
     internet: somewhere outside from which to look at the gateway; without it those checks are "not checked".
     passwords: agent identifier → the desktop password that telekit gave; seeds: → the seed of the second factor.
-    screenshots: a folder for pictures of the remote desktops.
+    screenshots: a folder for pictures of the remote desktops. patience: of slow machines, how many times as long all may take.
     """
     from toolkit.checks.subject import Evidence, Subject
     from toolkit.verify.examine import Examiner, examine
 
     started, clock = datetime.now().astimezone(), time.monotonic()
-    evidence = Evidence(commune, session, internet, passwords or {}, seeds or {}, screenshots)
+    evidence = Evidence(commune, session, internet, passwords or {}, seeds or {}, screenshots, patience)
     subjects = [Subject(m, evidence) for m in commune.machines if not only or m.name in only]
     examiner = Examiner(evidence, subjects, parallel, lambda result: emit(CheckDone(result.machine, result)))
     try:

@@ -121,8 +121,9 @@ def _outcome(item: pytest.Function, subject: Subject, about: About) -> tuple[str
     reason = subject.unreachable
     if reason is not None:
         return NOT_CHECKED, f"{subject.name}: {reason}"
+    seconds = about.seconds * subject.evidence.patience
     try:
-        with gevent.Timeout(about.seconds, TimeoutError(f"no result within {about.seconds:.0f} s")):
+        with gevent.Timeout(seconds, TimeoutError(f"no result within {seconds:.0f} s")):
             return PASSED, str(item.function(**item.callspec.params) or "")
     except AssertionError as error:
         return FAILED, str(error).partition("\nassert ")[0]
