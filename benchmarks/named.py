@@ -25,7 +25,7 @@ GROUPS = {
     "chrony": "chrony",
     "journald": "journald",
     "kernel": r"/etc/sysctl\.d/|systemd-sysctl",
-    "access": r"telekit/(access|names\.py|tunnel-peers)|telekit-(access|rotation)\.",
+    "access": r"telekit/(access|names\.py|successor\.py|tunnel-peers)|telekit-(access|rotation)\.",
     "wireguard": "/etc/wireguard/",
     "tunnels": "/etc/telekit/tunnels",
     "record": "tunnel-record",
@@ -43,7 +43,7 @@ GROUPS = {
     "polkit": "polkit-1/",
     "portal": "portal|portail",
     "resolved": "resolved",
-    "endpoint": "endpoint|network-servers|find-gateway|NetworkManager|switch-key",
+    "endpoint": "endpoint|network-servers|find-gateway|NetworkManager|switch-key|switch-gateway",
 }
 
 
@@ -76,12 +76,14 @@ TASKS = {
     "Have the way to a portal known": "Read units again",
     "Run the search for the gateway": "Run the tunnel",
     "Change the tunnel's key when there is another": "Run the tunnel",
+    "Follow the gateway's key when it changes": "Run the tunnel",
     "Write the preshared key": "Write the preshared keys",
     "Run wg0": "Run the tunnel",
 }
 # What a town that nobody has touched by hand has no need of.
 BESIDES = frozenset({
     "Close the former administrator's account", "Refuse passwords over SSH", "Have NetworkManager leave the tunnel alone",
+    "Have no second key",
 })  # fmt: skip
 
 

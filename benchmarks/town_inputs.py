@@ -34,7 +34,7 @@ from toolkit.targets import Job, targets_of
 # Until it is told the network's servers no name is found: the laptop's play installs it last, as the recipe does.
 LAST_PACKAGE = "systemd-resolved"
 # What the tunnel's files are read by.
-TUNNEL_UNITS = ("telekit-endpoint", "telekit-network", "telekit-switch-key")
+TUNNEL_UNITS = ("telekit-endpoint", "telekit-network", "telekit-switch-key", "telekit-switch-gateway")
 
 
 class Inputs:

@@ -16,10 +16,12 @@ from deploys import service
 from deploys.service import UnitState
 from deploys.template import MANAGED, render
 from deploys.text import text_file
+from deploys.wireguard import NEXT
 from toolkit.model import Access, Agent, Commune, Laptop
 
 PROGRAM = "/usr/local/lib/telekit/access"
 NAMES = "/usr/local/lib/telekit/names.py"
+SUCCESSOR = "/usr/local/lib/telekit/successor.py"
 SCHEDULE = "/etc/telekit/access.json"
 UNIT = "/etc/systemd/system/telekit-access.service"
 TIMER = "/etc/systemd/system/telekit-access.timer"
@@ -109,6 +111,9 @@ def schedule(commune: Commune) -> str:
             "never": [str(place) for place in never if place],
         },
     }
+    if gateway.next_key is not None:
+        own = [commune.gateway_address(), commune.gateway_address6()]
+        head |= {"successor": {"interface": NEXT, "sources": [str(address) for address in own if address]}}
     elsewhere, carries6 = {laptop.name for laptop in lasting_peers(commune)}, network.tunnel6 is not None
     entries = [_entry(turn, own_peer=turn.laptop.name not in elsewhere, carries6=carries6) for turn in turns(commune)]
     lines = [f'"{key}": {json.dumps(value)},' for key, value in head.items()]
@@ -155,6 +160,7 @@ def _put_in_force(files: Mapping[str, str]) -> Generator[str, None, None]:
 def write_schedule(commune: Commune) -> None:
     """Have the program and what it goes by: the firewall and the tunnel ask it while they are loaded."""
     text_file("Write how names of servers are followed", NAMES, render("access/names.py"))
+    text_file("Write how devices pass to the gateway's next key", SUCCESSOR, render("access/successor.py"))
     text_file("Write the program that opens and closes accesses", PROGRAM, render("access/access.py"), mode="755")
     text_file("Write the accesses that end, begin or follow a name", SCHEDULE, schedule(commune), mode="600")
 
@@ -168,6 +174,7 @@ def keep_schedule(commune: Commune, interface: str) -> None:
     read = {
         PROGRAM: render("access/access.py"),
         NAMES: render("access/names.py"),
+        SUCCESSOR: render("access/successor.py"),
         SCHEDULE: schedule(commune),
         UNIT: written[UNIT],
         WATCH: written[WATCH],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from io import StringIO
 
@@ -10,17 +11,17 @@ from pyinfra.context import host
 from pyinfra.facts.files import File
 from pyinfra.operations import files
 
-from deploys import access, kernel, packages, preshared, service, wireguard
+from deploys import access, kernel, packages, preshared, service, succession, wireguard
 from deploys.baseline import baseline
 from deploys.firewall import firewall
-from deploys.gateway_rules import NOT_INTERNET, ruleset
+from deploys.gateway_rules import NOT_INTERNET, ruleset, second_port
 from deploys.secret import secret_file
 from deploys.sshd import SshPorts
 from deploys.template import render
 from deploys.tunnel_record import tunnel_record
+from deploys.wireguard import INTERFACE
 from toolkit.model import Commune, Gateway, Secret
 
-INTERFACE = "wg0"
 WG0 = f"/etc/wireguard/{INTERFACE}.conf"
 UNBOUND = "/etc/unbound/unbound.conf.d/telekit.conf"
 
@@ -48,6 +49,9 @@ def gateway() -> None:
 
     keys = preshared.shared_keys(commune, host.data.get("preshared") or {}, host.data.get("preshared_next") or {})
     preshared.write_peers(keys)
+    successor: Secret | None = host.data.get("successor")
+    if me.next_key is None:
+        succession.one_key(me, successor)
     # The firewall first: nothing is forwarded before the rules that limit it are there.
     ssh_ports = host.get_fact(SshPorts)
     access.write_schedule(commune)
@@ -62,6 +66,8 @@ def gateway() -> None:
         shared=preshared.ALL,
         program=preshared.PEERS,
     )
+    if me.next_key is not None and successor is not None:
+        succession.two_keys(successor, second_configuration(me, commune), second_interface(me, commune, keys))
     tunnel_record(INTERFACE, commune)
 
     # On a machine with resolvconf, the package would make this resolver the gateway's own, on an address that it does not use.
@@ -107,7 +113,26 @@ def tunnel_configuration(me: Gateway, commune: Commune) -> str:
         mtu=commune.network.mtu,
         peers_program=preshared.PEERS,
         peers=access.lasting_peers(commune),
+        carries6=commune.network.tunnel6 is not None,
     )
+
+
+def second_configuration(me: Gateway, commune: Commune) -> str:
+    """wg0-next.conf, of the interface that has the gateway's next key: without any secret, and without addresses."""
+    return render(
+        "wireguard/gateway.conf.j2",
+        addresses=[],
+        port=second_port(commune),
+        mtu=commune.network.mtu,
+        peers_program=preshared.PEERS,
+        peers=access.lasting_peers(commune),
+        carries6=commune.network.tunnel6 is not None,
+    )
+
+
+def second_interface(me: Gateway, commune: Commune, keys: Secret) -> wireguard.Interface:
+    """wg0-next as it must run: with the peers of wg0."""
+    return replace(tunnel_interface(me, commune, keys), addresses=frozenset(), port=second_port(commune))
 
 
 def tunnel_interface(me: Gateway, commune: Commune, keys: Secret) -> wireguard.Interface:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from deploys.access import lasting, lasting_peers
 from deploys.template import render
+from deploys.wireguard import INTERFACE, NEXT
 from toolkit.model import Address, Commune, Laptop, Mode, Network
 
 # Not the internet: this host, private, shared and link-local ranges, multicast and reserved.
@@ -115,8 +116,24 @@ def _reaches_internet(commune: Commune, families: Iterable[Family]) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Second:
+    """The interface with the gateway's next key: what leads to `port` by way of the only one that is open bears `mark`."""
+
+    port: int
+    mark: str = "0x7e1e"
+
+
+def second_port(commune: Commune) -> int:
+    """Where the interface with the next key listens; nothing from outside comes there by itself."""
+    port = commune.gateway.endpoint.port
+    return port + 1 if port < 65535 else port - 1
+
+
 def ruleset(commune: Commune, ssh_ports: Sequence[int]) -> str:
     """The gateway's whole /etc/nftables.conf."""
+    changing = commune.gateway.next_key is not None
+    tunnels = [f'"{name}"' for name in (INTERFACE, *((NEXT,) if changing else ()))]
     families = (family(commune, 4), family(commune, 6))
     public = _reaches_internet(commune, families)
     full = commune.network.mode == Mode.FULL
@@ -124,6 +141,9 @@ def ruleset(commune: Commune, ssh_ports: Sequence[int]) -> str:
         "nftables/gateway.nft.j2",
         families=families,
         port=commune.gateway.endpoint.port,
+        second=Second(second_port(commune)) if changing else None,
+        tunnels=tunnels,
+        tunnel=f"{{ {', '.join(tunnels)} }}" if changing else tunnels[0],
         ssh_ports=ssh_ports,
         full=full,
         nat=commune.gateway.nat,

@@ -72,13 +72,21 @@ class KeysInForce(FactBase[bool]):
         return "yes" in output
 
 
+IN_FORCE = """\
+exec 9< /etc/wireguard
+flock 9
+wg set {interface} private-key {private_key}
+for peer in $(wg show {interface} peers); do wg set {interface} peer "$peer" preshared-key {shared}; done
+"""
+
+
 @operation()
-def keys_in_force(interface: str, gateway: str, key: Secret | None) -> Generator[str, None, None]:
+def keys_in_force(interface: str, key: Secret | None) -> Generator[str, None, None]:
     """Have a laptop's interface use the keys that are in its files: also right after a run that was killed half-way.
 
-    gateway: its public key. key: what the file will hold when this is done.
+    key: what the file will hold when this is done. Which of its keys the gateway is known by at the moment makes no difference.
     """
     written = hashlib.sha256(f"{key.reveal()}\n".encode()).hexdigest() if key else None
     if not host.get_fact(KeysInForce, interface=interface) or host.get_fact(Sha256File, path=OWN) != written:
         shared = OWN if key else "/dev/null"
-        yield f"wg set {interface} private-key {PRIVATE_KEY} peer {gateway} preshared-key {shared}"
+        yield IN_FORCE.format(interface=interface, private_key=PRIVATE_KEY, shared=shared)

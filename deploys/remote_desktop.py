@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
@@ -22,38 +23,42 @@ COMMAND = "/usr/local/bin/telekit-bureau"
 ICONS = "/usr/local/lib/telekit/icons"
 AUTOSTART = "/etc/xdg/autostart/telekit-icons.desktop"
 AUTHORITY = "/usr/local/share/ca-certificates/telekit.crt"
+NEXT_AUTHORITY = "/usr/local/share/ca-certificates/telekit-next.crt"
 CLIENTS = ("freerdp3-x11", "freerdp2-x11")
 WINDOW = ("python3-gi", "gir1.2-gtk-3.0")
 
 
-class TrustedAuthority(FactBase[str]):
-    """The digest of our authority's certificate as programs find it; empty when they do not."""
+class TrustedAuthorities(FactBase[dict[str, str]]):
+    """The digests of our authorities' certificates as programs find them, by name; those that they do not find are not there."""
 
-    default = str
+    default = dict
 
     def command(self) -> str:
-        return "sha256sum < /etc/ssl/certs/telekit.pem 2>/dev/null; true"
+        names = " ".join(PurePosixPath(file).stem for file in (AUTHORITY, NEXT_AUTHORITY))
+        return f'for n in {names}; do [ ! -e /etc/ssl/certs/$n.pem ] || echo "$n $(sha256sum < /etc/ssl/certs/$n.pem)"; done'
 
-    def process(self, output: list[str]) -> str:
-        return output[0].split()[0] if output else ""
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {name: digest for name, digest, *_ in map(str.split, output)}
 
 
 @operation()
-def _trust(pem: str | None) -> Generator[str, None, None]:
-    trusted = host.get_fact(TrustedAuthority)
-    if pem is None and trusted:
+def _trust(pems: Mapping[str, str]) -> Generator[str, None, None]:
+    trusted = host.get_fact(TrustedAuthorities)
+    wanted = {PurePosixPath(file).stem: sha256(pem.encode()).hexdigest() for file, pem in pems.items()}
+    if set(trusted) - set(wanted):
         yield "update-ca-certificates --fresh > /dev/null"
-    elif pem is not None and trusted != sha256(pem.encode()).hexdigest():
+    elif trusted != wanted:
         yield "update-ca-certificates > /dev/null"
 
 
-def authority(pem: str | None) -> None:
-    """Have programs trust the commune's authority, and no other of ours."""
-    if pem is None:
-        no_file([AUTHORITY])
-    else:
-        text_file("Write the commune's authority", AUTHORITY, pem)
-    _trust(name="Trust the commune's authority", pem=pem)
+def authority(pem: str | None, coming: str | None = None) -> None:
+    """Have programs trust the commune's authority, the one that takes its place, and no other of ours."""
+    pems = {file: text for file, text in ((AUTHORITY, pem), (NEXT_AUTHORITY, coming)) if text is not None}
+    for file, name in ((AUTHORITY, "Write the commune's authority"), (NEXT_AUTHORITY, "Write the commune's next authority")):
+        if file in pems:
+            text_file(name, file, pems[file])
+    no_file([file for file in (AUTHORITY, NEXT_AUTHORITY) if file not in pems])
+    _trust(name="Trust the commune's authority", pems=pems)
 
 
 def launcher(title: str, comment: str, command: str, icon: str, *, remote: bool = False) -> str:
@@ -85,7 +90,7 @@ def client_packages() -> list[str]:
 def remote_desktop(agent: Agent | None, commune: Commune, *, second_factor: bool = False) -> None:
     """Have the agent's desktop one click away."""
     install(name="Install the remote desktop's client", packages=client_packages())
-    authority(commune.authority)
+    authority(commune.authority, commune.next_authority)
     icons = render("remote-desktop/icons.sh.j2", launchers=LAUNCHERS)
     text_file("Write the icons' script", ICONS, icons, mode="755")
     text_file("Have icons put on the desktop at login", AUTOSTART, render("remote-desktop/icons.desktop.j2", script=ICONS))

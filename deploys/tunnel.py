@@ -10,7 +10,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
-from deploys import preshared, rotation
+from deploys import preshared, rotation, succession
 from deploys.reread import reread
 from deploys.resolver import NETWORK, SCRIPT, resolvers
 from deploys.service import run
@@ -114,9 +114,8 @@ def configuration(me: Laptop, commune: Commune) -> str:
 
 def finder(commune: Commune) -> str:
     """The script that tells WireGuard where the gateway is."""
-    gateway = commune.gateway
-    endpoint = gateway.endpoint
-    return render("endpoint/find.sh.j2", user=USER, host=endpoint.host, port=endpoint.port, public_key=gateway.public_key or "")
+    endpoint = commune.gateway.endpoint
+    return render("endpoint/find.sh.j2", user=USER, host=endpoint.host, port=endpoint.port)
 
 
 def rules(me: Laptop, commune: Commune, ssh_ports: Sequence[int]) -> str:
@@ -176,6 +175,9 @@ def tunnel(me: Laptop, commune: Commune, key: Secret | None, change: KeyChange |
     )
     run(name="Run the search for the gateway", unit="telekit-endpoint.timer", files=units)
     rotation.keep_switcher()
+    succession.keep_switcher()
+    coming = commune.gateway.coming_key
+    succession.follow(coming if coming != commune.gateway.public_key else None)
     if change is None:
         preshared.write_own(key)
     run(name="Run wg0", unit="wg-quick@wg0.service", files={WG0: text})
@@ -183,5 +185,4 @@ def tunnel(me: Laptop, commune: Commune, key: Secret | None, change: KeyChange |
         # Which of its keys it uses now, the laptop alone knows.
         rotation.hand_over(name="Hand over what goes with the new key", change=change)
         return
-    gateway = commune.gateway.public_key or ""
-    preshared.keys_in_force(name="Use the laptop's own keys", interface="wg0", gateway=gateway, key=key)
+    preshared.keys_in_force(name="Use the laptop's own keys", interface="wg0", key=key)

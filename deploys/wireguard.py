@@ -10,6 +10,9 @@ from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+INTERFACE = "wg0"
+# While the gateway's own key is being replaced, the interface that has the next one.
+NEXT = f"{INTERFACE}-next"
 PRIVATE_KEY = "/etc/wireguard/private.key"
 ENROLMENT = "/etc/telekit/enrolment"
 
@@ -112,7 +115,7 @@ _DIFFER = (
 class RunningInterface(FactBase[Running]):
     """A WireGuard interface as it runs, without any of its secrets."""
 
-    def command(self, interface: str, shared: str) -> str:
+    def command(self, interface: str, shared: str, private_key: str = PRIVATE_KEY) -> str:
         """shared: the file of preshared keys; they are compared on the machine, and nothing of them is said."""
         unit = f"wg-quick@{interface}.service"
         show = f"wg show {interface}"
@@ -120,7 +123,7 @@ class RunningInterface(FactBase[Running]):
             f"systemctl show -p ActiveState -p UnitFileState {unit};"
             f' if [ -d /sys/class/net/{interface} ]; then echo "MTU=$(cat /sys/class/net/{interface}/mtu)";'
             f' echo "Port=$({show} listen-port)"; echo "Key=$({show} public-key)";'
-            f' echo "Own=$(wg pubkey < {PRIVATE_KEY})";'
+            f' echo "Own=$(wg pubkey < {private_key})";'
             f" ip -o addr show dev {interface} scope global | sed 's/.* inet6* \\([^ ]*\\) .*/Address=\\1/';"
             f" {show} allowed-ips | sed 's/^/Peer=/';"
             f" if {show} preshared-keys | awk -v keys={shared} '{_DIFFER}'; then"
@@ -150,13 +153,16 @@ class RunningInterface(FactBase[Running]):
 
 
 @operation()
-def run_interface(interface: str, wanted: Interface, shared: str, program: str) -> Generator[str, None, None]:
+def run_interface(
+    interface: str, wanted: Interface, shared: str, program: str, private_key: str = PRIVATE_KEY
+) -> Generator[str, None, None]:
     """Have `interface` up as its configuration file says; peers come and go without the others' noticing.
 
     The comparison is with what runs, not with the file: also right after a run of telekit that was killed half-way.
     shared: the file of preshared keys. program: gives the interface its peers, those of the file and those of the moment.
+    private_key: the file of its own key, from which the program gives it that as well.
     """
-    found = host.get_fact(RunningInterface, interface=interface, shared=shared)
+    found = host.get_fact(RunningInterface, interface=interface, shared=shared, private_key=private_key)
     unit = shlex.quote(f"wg-quick@{interface}.service")
     if found.enabled != "enabled":
         yield f"systemctl enable --quiet {unit}"

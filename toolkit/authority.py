@@ -19,6 +19,8 @@ from toolkit.model import Commune, Desktop, Secret
 
 FILE = "ca.pem"
 KEY = "authority-key"
+# While the authority is being replaced: the key of the one that takes its place.
+NEXT_KEY = "authority-key-next"
 AUTHORITY_DAYS = 3652
 CERTIFICATE_DAYS = 396
 RENEWAL = timedelta(days=30)
@@ -35,6 +37,8 @@ class Keeper(Protocol):
     def get(self, name: str) -> Secret | None: ...
 
     def put(self, name: str, secret: Secret) -> None: ...
+
+    def delete(self, name: str) -> None: ...
 
     def save(self) -> None: ...
 
@@ -59,8 +63,9 @@ def issue(vault: Keeper, ca_pem: str, csr_pem: str, desktop: Desktop, commune: C
     """
     csr = _request(csr_pem, desktop.name)
     ca = x509.load_pem_x509_certificate(ca_pem.encode())
-    key = _authority_key(vault)
-    if ca.public_key() != key.public_key():
+    names = [KEY] + ([NEXT_KEY] if vault.get(NEXT_KEY) else [])
+    key = next((key for key in (_authority_key(vault, name) for name in names) if key.public_key() == ca.public_key()), None)
+    if key is None:
         raise TelekitError(
             f"{FILE} is not the certificate of the authority's key", where=FILE, hint="remove ca.pem and provision again"
         )
@@ -81,6 +86,21 @@ def issue(vault: Keeper, ca_pem: str, csr_pem: str, desktop: Desktop, commune: C
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
     return _pem(builder.sign(key, hashes.SHA256()))
+
+
+def successor(vault: Keeper, commune: Commune) -> str:
+    """The PEM of an authority with a key of its own, which is in the vault before anybody trusts it."""
+    return _pem(_authority(_authority_key(vault, NEXT_KEY), commune))
+
+
+def succeed(folder: Path, vault: Keeper, pem: str) -> None:
+    """Have it the commune's only authority; of the old one's key, no copy is kept. Again, it changes nothing."""
+    coming = vault.get(NEXT_KEY)
+    if coming is not None:
+        vault.put(KEY, coming)
+        vault.delete(NEXT_KEY)
+        vault.save()
+    replace_file(folder / FILE, pem.encode(), mode=0o644)
 
 
 def due(
@@ -106,18 +126,18 @@ def due(
     return csr_pem is not None and _request(csr_pem, "").public_key() != certificate.public_key()
 
 
-def _authority_key(vault: Keeper) -> ec.EllipticCurvePrivateKey:
-    kept = vault.get(KEY)
+def _authority_key(vault: Keeper, name: str = KEY) -> ec.EllipticCurvePrivateKey:
+    kept = vault.get(name)
     if kept is not None:
         key = serialization.load_pem_private_key(kept.reveal().encode(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TelekitError(
-                "the authority's key in the vault is of another kind", where=KEY, hint="restore secrets.age from a backup"
+                "the authority's key in the vault is of another kind", where=name, hint="restore secrets.age from a backup"
             )
         return key
     key = ec.generate_private_key(ec.SECP256R1())
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    vault.put(KEY, Secret(key.private_bytes(encoding, form, serialization.NoEncryption()).decode()))
+    vault.put(name, Secret(key.private_bytes(encoding, form, serialization.NoEncryption()).decode()))
     vault.save()
     return key
 

@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from toolkit import ledger
+from toolkit.behind import behind, ready
 from toolkit.errors import TelekitError
+from toolkit.ledger import AuthorityChange, Succession
 from toolkit.model import Desktop, Gateway, KeyChange, Laptop, Machine, Secret
 from toolkit.secrets import new_preshared_key, new_private_key, next_name, preshared_name, public_half, tunnel_key_name
 from toolkit.targets import Job, data_of
@@ -27,12 +29,20 @@ SHOW_KEY = "cat /etc/wireguard/private.key"
 # The public keys of kits and new keys that have been used, as the gateway remembers them; the last line: it has been asked.
 SHOW_ARRIVED = """\
 seen=$(wg show wg0 latest-handshakes 2>/dev/null) || exit 0
+[ ! -d /sys/class/net/wg0-next ] || seen="$seen
+$(wg show wg0-next latest-handshakes 2>/dev/null)"
 cat /var/lib/telekit/arrived 2>/dev/null
 printf '%s\\n' "$seen" | awk '$2 > 0 { print $1 }'
 echo all
 """
 FOREIGN = "its WireGuard key is neither the one that the laptops know nor the one that is kept for it in the secrets"
 OWN_BACK = "remove /etc/wireguard/private.key there and provision: it gets its own back, and no laptop notices"
+# The public keys of the devices that use a gateway's next key; the last line: it has been asked.
+SHOW_MOVED = """\
+[ -d /sys/class/net/wg0-next ] || exit 0
+cat /var/lib/telekit/moved 2>/dev/null
+echo all
+"""
 # A signing request has some hundreds; who sends much more means no good.
 CHARACTERS = 8192
 
@@ -53,6 +63,7 @@ class Enrolment:
         self.ledger = ledger.read(as_of or job.folder).allocated(job.commune)
         # The laptops that are here, and have not yet written down that their new key is theirs.
         self._trying: set[str] = set()
+        self._forced = False
         self.job = self._completed(job)
 
     def _completed(self, job: Job) -> Job:
@@ -75,6 +86,9 @@ class Enrolment:
 
     def prepare(self) -> None:
         """All that can fail without any machine, before any machine is touched: secrets, the authority, addresses."""
+        change = self.ledger.authority
+        if change is not None and (self._forced or ready(self.job.commune, change)):
+            self._advance(change)
         self._ensured()
         self.save()
         self.job = self._completed(self.job)
@@ -93,6 +107,7 @@ class Enrolment:
         return {
             m.name: data_of(m, self.job.commune, self._passwords(m), shared)
             | self._escrow(m)
+            | self._successor(m)
             | self._revoked(m)
             | self._second_factors(m)
             | self._rotation(m, shared)
@@ -125,6 +140,21 @@ class Enrolment:
         preshared = self._vault.get(next_name(preshared_name(machine.name))) if change.told else None
         return {"rotation": KeyChange(change.key, change.until, preshared)}
 
+    def _successor(self, machine: Machine) -> dict[str, object]:
+        """A gateway's: the private key that takes the place of its own; on its last day, as if it had done so already."""
+        if not isinstance(machine, Gateway):
+            return {}
+        coming = self.ledger.successions.get(machine.name)
+        if coming is None:
+            return {"successor": None}
+        data: dict[str, object] = {"successor": self._vault.get(next_name(escrow_name(machine)))}
+        if not coming.concluding:
+            return data
+        commune = self.job.commune
+        alone = replace(machine, public_key=coming.key, next_key=None)
+        gateways = tuple(alone if gateway.name == machine.name else gateway for gateway in commune.gateways)
+        return data | {"machine": alone, "commune": replace(commune, gateways=gateways)}
+
     def _second_factors(self, machine: Machine) -> dict[str, object]:
         """A desktop's: agent identifier → seed and emergency codes. A laptop's: whether its agent is asked for a code."""
         from toolkit.second_factor import demanded
@@ -139,7 +169,9 @@ class Enrolment:
     def _escrow(self, machine: Machine) -> dict[str, object]:
         """A gateway's own key, for the day on which it has none: the one that the laptops know, or nothing."""
         kept = self._kept(machine) if isinstance(machine, Gateway) else None
-        return {"escrow": kept} if kept is not None and public_half(kept) == self.ledger.keys.get(machine.name) else {}
+        coming = self.ledger.successions.get(machine.name)
+        known = (self.ledger.keys.get(machine.name), coming.key if coming else None)
+        return {"escrow": kept} if kept is not None and public_half(kept) in known else {}
 
     def _kept(self, gateway: Gateway) -> Secret | None:
         return self._vault.get(escrow_name(gateway))
@@ -178,14 +210,16 @@ class Enrolment:
 
     def record(self, answers: Mapping[str, str]) -> dict[str, str]:
         """Enter the machines' public halves, issue certificates, save; machine name → why it cannot go on."""
-        authority = self._ensured()
+        issuer, change = self._ensured(), self.ledger.authority
+        if change is not None and change.issuing:
+            issuer = change.pem
         refused: dict[str, str] = {}
         self.ledger = self.ledger.outlasted(self.job.commune.today, made=False)
         told = all(gateway.name in answers for gateway in self.job.commune.gateways)
         for machine in self.job.machines:
             if machine.name in answers:
                 try:
-                    self._enter(machine, answers[machine.name].strip(), authority, told=told)
+                    self._enter(machine, answers[machine.name].strip(), issuer, told=told)
                 except TelekitError as error:
                     refused[machine.name] = str(replace(error.problem, where=""))
         self.save()
@@ -200,13 +234,94 @@ class Enrolment:
 
     @property
     def keys_change(self) -> bool:
-        """Whether some laptop has a second key, which the gateways must know before the laptop tries it."""
-        return any(rotation.key and not rotation.lapsed for rotation in self.ledger.rotations.values())
+        """Whether there is a second key, a laptop's or a gateway's, which the gateways must know before a laptop uses it."""
+        coming = any(rotation.key and not rotation.lapsed for rotation in self.ledger.rotations.values())
+        return coming or bool(self.ledger.successions)
 
     def told(self) -> None:
-        """The gateways know every key that is to come."""
+        """The gateways know every key that is to come; and have their new ones alone, where they were to conclude."""
         self.ledger = self.ledger.told()
+        for name, coming in self.ledger.successions.items():
+            if coming.concluding:
+                self._succeed(name)
         self.save()
+        self.job = self._completed(self.job)
+
+    def succession(self, until: date) -> None:
+        """Begin to replace the gateways' own keys, or go on until then. `prepare` writes it: the new key is kept first."""
+        for gateway in self._written.gateways:
+            coming = self.ledger.successions.get(gateway.name)
+            if coming is None:
+                private = new_private_key()
+                self._vault.put(next_name(escrow_name(gateway)), private)
+                coming = Succession(self.job.commune.today, until, public_half(private))
+            self.ledger = self.ledger.succeeding(gateway.name, replace(coming, until=until))
+        self.job = self._completed(self.job)
+
+    def informed(self, names: Iterable[str]) -> None:
+        """These machines have what they were to have: laptops the keys that are to come, desktops their certificates."""
+        before, commune, change = self.ledger, self.job.commune, self.ledger.authority
+        laptops = {laptop.name for laptop in commune.laptops} & set(names)
+        for name, coming in self.ledger.successions.items():
+            if coming.told:
+                known = tuple(sorted({*coming.informed, *laptops}))
+                self.ledger = self.ledger.succeeding(name, replace(coming, informed=known))
+        if change is not None:
+            mine = {desktop.name for desktop in commune.desktops} & set(names) if change.issuing else laptops
+            self.ledger = replace(self.ledger, authority=replace(change, informed=tuple(sorted({*change.informed, *mine}))))
+        if self.ledger != before:
+            self.save()
+
+    def replace_authority(self, until: date) -> None:
+        """Begin to replace the commune's authority, or give people with kits until then. `prepare` writes it."""
+        from toolkit import authority
+
+        change = self.ledger.authority
+        if change is None:
+            change = AuthorityChange(self.job.commune.today, until, authority.successor(self._vault, self._written))
+        self.ledger = replace(self.ledger, authority=replace(change, until=until))
+        self.job = self._completed(self.job)
+
+    def force_authority(self) -> None:
+        """Have `prepare` take the next step of the authority's change, whoever it is too early for."""
+        self._forced = True
+
+    def _advance(self, change: AuthorityChange) -> None:
+        """Desktops get certificates of the new authority; then the old one is trusted and kept no more."""
+        from toolkit import authority
+
+        if change.issuing:
+            authority.succeed(self.folder, self._vault, change.pem)
+            self.ledger = replace(self.ledger, authority=None)
+        else:
+            self.ledger = replace(self.ledger, authority=replace(change, issuing=True, informed=()))
+
+    def conclude(self) -> None:
+        """Have the gateways' old keys go with the next visit to them."""
+        for name, coming in self.ledger.successions.items():
+            if coming.told:
+                self.ledger = self.ledger.succeeding(name, replace(coming, concluding=True))
+
+    @property
+    def succession_waits(self) -> bool:
+        """Whether a gateway's old key goes as soon as every device uses the new one."""
+        return any(coming.told and not coming.concluding for coming in self.ledger.successions.values())
+
+    def moved(self, keys: Collection[str]) -> None:
+        """Given the public keys of the devices that use a gateway's next key: when all do, the old one goes."""
+        waits = [coming for coming in self.ledger.successions.values() if coming.told and not coming.concluding]
+        if waits and not any(behind(self.job.commune, coming, keys) for coming in waits):
+            self.conclude()
+            self.save()
+
+    def _succeed(self, name: str) -> None:
+        """The gateway has its new key and no other; of the old one, no copy is kept."""
+        gateway = next(machine for machine in self._written.gateways if machine.name == name)
+        coming = self._vault.get(next_name(escrow_name(gateway)))
+        if coming is not None:
+            self._vault.put(escrow_name(gateway), coming)
+            self._vault.delete(next_name(escrow_name(gateway)))
+        self.ledger = self.ledger.succeeded(name, self.job.commune.today)
 
     def rotate(self, names: Iterable[str], until: date) -> None:
         """Begin to replace these laptops' keys: managed ones make theirs when they are reached. `prepare` writes it."""
@@ -276,6 +391,11 @@ class Enrolment:
             raise TelekitError(f"what it gave has {len(public)} characters", where=machine.name)
         if isinstance(machine, Desktop):
             self._certify(machine, public, authority)
+            return
+        coming = self.ledger.successions.get(machine.name)
+        if isinstance(machine, Gateway) and coming is not None and public == coming.key:
+            # It was cut off after it had concluded.
+            self._succeed(machine.name)
             return
         if isinstance(machine, Gateway):
             self._recognize(machine, public)

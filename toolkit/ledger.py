@@ -9,27 +9,19 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from ipaddress import IPv4Address, IPv6Address
-from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from toolkit.atomic import replace_file, sweep
 from toolkit.errors import TelekitError, UsageError
-from toolkit.model import Commune, Laptop, LocalNetwork
+from toolkit.leases import Desk, Lease
+from toolkit.model import Commune, Gateway, Laptop, LocalNetwork
 
 Kept = TypeVar("Kept")
 FILE = "ledger.json"
 VERSION = 1
 STOLEN, LEFT = "stolen", "left"
 DAMAGED = "restore it from a backup, or from the history of the inventories; without it every laptop would get another address"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The tunnel addresses of a laptop."""
-
-    address: IPv4Address
-    address6: IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +61,49 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Succession:
+    """A gateway's own key on its way to being replaced by `key`: since when, and until when devices are expected to follow.
+
+    told: the gateway answers both keys. concluding: the old one goes with the next visit to the gateway.
+    informed: the laptops that were told of the new key, and come to it by themselves.
+    """
+
+    began: date
+    until: date
+    key: str
+    told: bool = False
+    concluding: bool = False
+    informed: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """What it waits for: the gateway, the devices' first handshakes with it, or the visit that ends it."""
+        return "concluding" if self.concluding else "handshakes" if self.told else "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityChange:
+    """The commune's certificate authority on its way to being replaced: since when, and how long people with kits are given.
+
+    pem: the new one's certificate, which laptops trust beside the old one. issuing: desktops get theirs from the new one.
+    informed: the laptops that trust the new one; when it issues, the desktops that have a certificate of it.
+    kits: the devices for which a kit was made that holds it.
+    """
+
+    began: date
+    until: date
+    pem: str
+    issuing: bool = False
+    informed: tuple[str, ...] = ()
+    kits: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """What it waits for: whoever is to trust the new one, or the desktops."""
+        return "desktops" if self.issuing else "trust"
+
+
+@dataclass(frozen=True, slots=True)
 class Revocation:
     """A key that is never accepted again: whose device had it, since when (ISO 8601 in UTC), why."""
 
@@ -84,6 +119,7 @@ class Ledger:
     """leases: by laptop. retired: of laptops that left, oldest first. keys and certificates: by machine. kits: by laptop.
 
     revoked: the keys that are refused for good, oldest first. rotations: by laptop; previous: the key before the present one.
+    successions: by gateway. authority: its change, if there is one.
     made: the day on which the present key was first seen, where that is known.
     """
 
@@ -96,6 +132,8 @@ class Ledger:
     rotations: Mapping[str, Rotation] = field(default_factory=dict)
     previous: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, date] = field(default_factory=dict)
+    successions: Mapping[str, Succession] = field(default_factory=dict)
+    authority: AuthorityChange | None = None
 
     def allocated(self, commune: Commune) -> Ledger:
         """Given the commune as it is now, every laptop has its addresses, and what belongs to no machine any more is retired.
@@ -106,12 +144,13 @@ class Ledger:
         names = {laptop.name for laptop in commune.laptops}
         machines = {machine.name for machine in (*commune.machines, *commune.laptops)}
         left = tuple((name, self.leases[name]) for name in sorted(self.leases) if name not in names)
-        desk = _Desk(commune.network, self.leases, (*self.retired, *left), names)
+        desk = Desk(commune.network, self.leases, (*self.retired, *left), names)
         leases = {laptop.name: desk.lease(laptop.name) for laptop in commune.laptops}
         kept, certificates = _only(self.keys, machines), _only(self.certificates, machines)
         return Ledger(
             leases, desk.still_retired(), kept, certificates, _only(self.kits, names), self.revoked,
             _only(self.rotations, names), _only(self.previous, names), _only(self.made, machines),
+            _only(self.successions, machines), self.authority,
         )  # fmt: skip
 
     def enrolled(self, name: str, public: str, today: date | None = None) -> Ledger:
@@ -127,6 +166,7 @@ class Ledger:
         _check_key(name, public)
         self._check_not_revoked(name, public)
         coming = [(other, rotation.key) for other, rotation in self.rotations.items()]
+        coming += [(other, succession.key) for other, succession in self.successions.items()]
         twin = next((other for other, key in (*self.keys.items(), *coming) if key == public and other != name), None)
         if twin:
             what = f"its WireGuard key is also {twin}'s"
@@ -159,8 +199,26 @@ class Ledger:
         return self._with_rotation(name, replace(self.rotations[name], key=public, told=False))
 
     def told(self) -> Ledger:
-        """The ledger in which the gateways know every key that is to come."""
-        return replace(self, rotations={name: replace(r, told=bool(r.key)) for name, r in self.rotations.items()})
+        """The ledger in which the gateways know every key that is to come, their own ones among them."""
+        return replace(
+            self,
+            rotations={name: replace(r, told=bool(r.key)) for name, r in self.rotations.items()},
+            successions={name: replace(s, told=True) for name, s in self.successions.items()},
+        )
+
+    def succeeding(self, name: str, succession: Succession) -> Ledger:
+        """The ledger in which a gateway's own key is to be replaced."""
+        self._check_own(name, succession.key)
+        return replace(self, successions={**self.successions, name: succession})
+
+    def succeeded(self, name: str, today: date) -> Ledger:
+        """The ledger in which a gateway has its new key, and no other."""
+        return replace(
+            self,
+            keys={**self.keys, name: self.successions[name].key},
+            made={**self.made, name: today},
+            successions=_without(self.successions, name),
+        )
 
     def rotated(self, name: str, today: date) -> Ledger:
         """The ledger in which the new key has taken the old one's place."""
@@ -232,9 +290,19 @@ class Ledger:
         """The commune with all that the ledger knows of its machines."""
         return replace(
             commune,
-            gateways=tuple(replace(m, public_key=self.keys.get(m.name)) for m in commune.gateways),
+            gateways=tuple(self._complete_gateway(m) for m in commune.gateways),
             desktops=tuple(replace(m, certificate=self.certificates.get(m.name)) for m in commune.desktops),
             laptops=tuple(self._complete_laptop(m, commune.network) for m in commune.laptops),
+            next_authority=self.authority.pem if self.authority else None,
+        )
+
+    def _complete_gateway(self, gateway: Gateway) -> Gateway:
+        coming = self.successions.get(gateway.name)
+        return replace(
+            gateway,
+            public_key=self.keys.get(gateway.name),
+            next_key=coming.key if coming else None,
+            told=bool(coming and coming.told),
         )
 
     def _complete_laptop(self, laptop: Laptop, network: LocalNetwork) -> Laptop:
@@ -250,70 +318,6 @@ class Ledger:
             next_key=rotation.key if rotation and rotation.key else None,
             next_until=rotation.until if rotation and rotation.key else None,
         )
-
-
-class _Desk:
-    """Hands out addresses: the one that a laptop has, the one it had, a fresh one, and last one that somebody else had."""
-
-    def __init__(
-        self, network: LocalNetwork, leases: Mapping[str, Lease], retired: Iterable[tuple[str, Lease]], names: set[str]
-    ) -> None:
-        self.network = network
-        self.retired = [(name, lease) for name, lease in retired if self._usable(lease.address)]
-        # A laptop that came back keeps its old lease from being handed to another meanwhile.
-        returned = {name: lease for name, lease in self.retired if name in names and name not in leases}
-        kept = {name: lease for name, lease in leases.items() if name in names and self._usable(lease.address)}
-        self.held = returned | kept
-        self.retired = [(name, lease) for name, lease in self.retired if returned.get(name) != lease]
-        self.taken = {lease.address for lease in self.held.values()}
-        self.taken6 = {lease.address6 for lease in self.held.values() if lease.address6 and self._usable6(lease.address6)}
-        self.set_aside = {lease.address for _, lease in self.retired}
-        self.next = 2
-
-    def lease(self, name: str) -> Lease:
-        held = self.held.get(name)
-        address = held.address if held else self._fresh()
-        return Lease(address, self._address6(address, held.address6 if held else None))
-
-    def still_retired(self) -> tuple[tuple[str, Lease], ...]:
-        return tuple((name, lease) for name, lease in self.retired if lease.address not in self.taken)
-
-    def _fresh(self) -> IPv4Address:
-        tunnel = self.network.tunnel
-        # The first address is the gateway's, the last the broadcast address.
-        while self.next < tunnel.num_addresses - 1:
-            address = tunnel[self.next]
-            self.next += 1
-            if address not in self.taken and address not in self.set_aside:
-                self.taken.add(address)
-                return address
-        for _, lease in self.retired:
-            if lease.address not in self.taken:
-                self.taken.add(lease.address)
-                return lease.address
-        raise UsageError(f"the tunnel {tunnel} has no address left", hint="widen `tunnel` in commune.toml")
-
-    def _address6(self, address: IPv4Address, held: IPv6Address | None) -> IPv6Address | None:
-        """The IPv6 address with the same place in its network as the IPv4 one has, where that is free."""
-        tunnel6 = self.network.tunnel6
-        if tunnel6 is None or (held and self._usable6(held)):
-            return held
-        place = int(address) - int(self.network.tunnel.network_address)
-        last = tunnel6.num_addresses - 1
-        places = chain((place,) if place < last else (), range(2, last))
-        fresh = next((tunnel6[p] for p in places if tunnel6[p] not in self.taken6), None)
-        if fresh is None:
-            raise UsageError(f"the tunnel {tunnel6} has no address left", hint="widen `tunnel6` in commune.toml")
-        self.taken6.add(fresh)
-        return fresh
-
-    def _usable(self, address: IPv4Address) -> bool:
-        tunnel = self.network.tunnel
-        return address in tunnel and address not in (tunnel[0], tunnel[1], tunnel[-1])
-
-    def _usable6(self, address: IPv6Address) -> bool:
-        tunnel6 = self.network.tunnel6
-        return tunnel6 is not None and address in tunnel6 and address not in (tunnel6[0], tunnel6[1])
 
 
 def read(folder: Path) -> Ledger:
@@ -353,7 +357,20 @@ def _document(ledger: Ledger) -> dict[str, object]:
         "rotations": {name: _rotation_document(rotation) for name, rotation in ledger.rotations.items()},
         "previous": dict(ledger.previous),
         "made": {name: day.isoformat() for name, day in ledger.made.items()},
+        "successions": {name: _succession_document(coming) for name, coming in ledger.successions.items()},
+        "authority": _authority_document(ledger.authority) if ledger.authority else None,
     }
+
+
+def _authority_document(change: AuthorityChange) -> dict[str, object]:
+    days = {"began": change.began.isoformat(), "until": change.until.isoformat()}
+    return {**days, "pem": change.pem, "issuing": change.issuing, "informed": [*change.informed], "kits": [*change.kits]}
+
+
+def _succession_document(coming: Succession) -> dict[str, object]:
+    days = {"began": coming.began.isoformat(), "until": coming.until.isoformat()}
+    came = {word: True for word, true in (("told", coming.told), ("concluding", coming.concluding)) if true}
+    return {**days, "key": coming.key, "informed": [*coming.informed], **came}
 
 
 def _rotation_document(rotation: Rotation) -> dict[str, object]:
@@ -376,10 +393,7 @@ def _ledger(document: dict[str, object]) -> Ledger:
     if document["version"] != VERSION:
         raise ValueError(f"version {document['version']!r}")
     leases = {name: _lease(item) for name, item in _mapping(document["leases"]).items()}
-    items = document["retired"]
-    if not isinstance(items, list):
-        raise TypeError("retired")
-    retired = tuple((_word(item["laptop"]), _lease(item)) for item in items)
+    retired = tuple((_word(item["laptop"]), _lease(item)) for item in _list(document["retired"]))
     addresses = [lease.address for lease in (*leases.values(), *(lease for _, lease in retired))]
     if len(set(addresses)) != len(addresses):
         raise ValueError("an address twice")
@@ -389,15 +403,15 @@ def _ledger(document: dict[str, object]) -> Ledger:
     rotations = {name: _rotation(item) for name, item in _mapping(document.get("rotations", {})).items()}
     previous = {name: _word(key) for name, key in _mapping(document.get("previous", {})).items()}
     made = {name: date.fromisoformat(_word(day)) for name, day in _mapping(document.get("made", {})).items()}
+    successions = {name: _succession(item) for name, item in _mapping(document.get("successions", {})).items()}
     revoked = _revoked(document.get("revoked", []))
-    return Ledger(leases, retired, keys, certificates, kits, revoked, rotations, previous, made)
+    authority = _authority(found) if (found := document.get("authority")) is not None else None
+    return Ledger(leases, retired, keys, certificates, kits, revoked, rotations, previous, made, successions, authority)
 
 
 def _revoked(items: object) -> tuple[Revocation, ...]:
-    if not isinstance(items, list):
-        raise TypeError("revoked")
     names = [item.name for item in fields(Revocation)]
-    return tuple(Revocation(**{name: _word(_mapping(item)[name]) for name in names}) for item in items)
+    return tuple(Revocation(**{name: _word(_mapping(item)[name]) for name in names}) for item in _list(items))
 
 
 def _kit(item: object) -> Handover:
@@ -413,6 +427,20 @@ def _rotation(item: object) -> Rotation:
     return Rotation(began, until, key, found.get("told") is True, found.get("lapsed") is True)
 
 
+def _succession(item: object) -> Succession:
+    found = _mapping(item)
+    began, until = date.fromisoformat(_word(found["began"])), date.fromisoformat(_word(found["until"]))
+    informed = tuple(map(_word, _list(found.get("informed", []))))
+    return Succession(began, until, _word(found["key"]), found.get("told") is True, found.get("concluding") is True, informed)
+
+
+def _authority(item: object) -> AuthorityChange:
+    found = _mapping(item)
+    began, until = date.fromisoformat(_word(found["began"])), date.fromisoformat(_word(found["until"]))
+    informed, kits = (tuple(map(_word, _list(found.get(word, [])))) for word in ("informed", "kits"))
+    return AuthorityChange(began, until, _word(found["pem"]), found.get("issuing") is True, informed, kits)
+
+
 def _lease(item: object) -> Lease:
     found = _mapping(item)
     address6 = found.get("address6")
@@ -422,6 +450,12 @@ def _lease(item: object) -> Lease:
 def _mapping(item: object) -> dict[str, object]:
     if not isinstance(item, dict):
         raise TypeError("not an object")
+    return item
+
+
+def _list(item: object) -> list[Any]:
+    if not isinstance(item, list):
+        raise TypeError("not a list")
     return item
 
 

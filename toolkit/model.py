@@ -192,6 +192,7 @@ class Directory:
 class Gateway:
     """The Debian server that ends the tunnels. `public_key` comes from the ledger.
 
+    next_key: the public key that is to take the place of its own, and that it answers as well meanwhile; told: it surely does.
     nat: hide tunnel addresses behind the gateway's own on the LAN, for town halls whose machines have no route back.
     """
 
@@ -201,8 +202,20 @@ class Gateway:
     address: IPv4Address | None = None
     nat: bool = False
     public_key: str | None = None
+    next_key: str | None = None
+    told: bool = False
 
     role = Role.GATEWAY
+
+    @property
+    def coming_key(self) -> str | None:
+        """The next key, once devices may use it."""
+        return self.next_key if self.told else None
+
+    @property
+    def key_for_kits(self) -> str | None:
+        """The key by which a device that telekit does not log into will know it: the one that stays."""
+        return self.coming_key or self.public_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +415,7 @@ class Access:
 class Commune:
     """A town hall, complete: what was written by hand, and what the ledger adds.
 
+    authority: the certificate by which desktops prove their identity; next_authority: the one that takes its place.
     today: the local date on which it was read; agents whose dates exclude it have no access.
     admin_user: the account that telekit uses on every machine.
     """
@@ -426,6 +440,7 @@ class Commune:
     admin_user: str = "telekit"
     contact: str = ""
     authority: str | None = None
+    next_authority: str | None = None
     today: date = field(default_factory=date.today)
 
     @property

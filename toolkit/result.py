@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -113,6 +113,18 @@ class Observer(Protocol):
 
     def emit(self, event: Event) -> None:
         """Something happened on a machine."""
+
+
+def both(first: Sequence[MachineReport], second: Sequence[MachineReport]) -> tuple[MachineReport, ...]:
+    """What two runs, one after the other, did to each machine."""
+    before = {report.name: report for report in first}
+    return tuple(_together(before[report.name], report) for report in second)
+
+
+def _together(first: MachineReport, second: MachineReport) -> MachineReport:
+    state = first.state if second.state is State.UNCHANGED else second.state
+    seconds = None if first.seconds is None and second.seconds is None else (first.seconds or 0) + (second.seconds or 0)
+    return replace(second, state=state, changes=(*first.changes, *second.changes), seconds=seconds)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -15,7 +15,7 @@ from toolkit.inventory.problems import guess
 from toolkit.ledger import Ledger, Rotation
 from toolkit.model import Commune, Gateway, Laptop
 from toolkit.provision import Confirm, More, provision
-from toolkit.result import MachineReport, Observer, Result, State, counted
+from toolkit.result import MachineReport, Observer, Result, State, both, counted
 from toolkit.targets import Job
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def rotate(job: Job, wish: Wish, observer: Observer, confirm: Confirm | None = N
     book = ledger.read(job.folder).allocated(job.commune)
     commune = book.complete(job.commune)
     laptops = _chosen(commune, book, wish)
+    if laptops:
+        _check_alone(commune)
     if not laptops:
         closing = f"No key is older than {counted(wish.older_than, 'day')}."
         return Result(wish.command, commune.slug, summary={"rotations": []}, closing=closing)
@@ -73,6 +75,13 @@ def _chosen(commune: Commune, book: Ledger, wish: Wish) -> tuple[Laptop, ...]:
     return tuple(dict.fromkeys(named))
 
 
+def _check_alone(commune: Commune) -> None:
+    """A laptop tries one new key at a time, so that it always knows which one nobody answers."""
+    if commune.gateway.next_key is not None:
+        hint = f"who still uses the old one: telekit status --commune {commune.slug}; a stolen device: telekit agent revoke"
+        raise UsageError("the gateway's own key is being replaced: laptops' keys come after it", hint=hint)
+
+
 def _due(laptop: Laptop, commune: Commune, book: Ledger, days: int) -> bool:
     """A key whose age nobody wrote down is an old one."""
     made = book.made.get(laptop.name)
@@ -82,10 +91,12 @@ def _due(laptop: Laptop, commune: Commune, book: Ledger, days: int) -> bool:
 def _laptop(commune: Commune, name: str) -> Laptop:
     found = commune.laptop_named.get(name)
     if found is None:
-        what = f"{commune.slug} has no laptop `{name}`"
+        what, hint = f"{commune.slug} has no laptop `{name}`", guess(name, [*commune.laptop_named]) or "see commune.toml"
         if name in {machine.name for machine in commune.machines}:
             what = f"`{name}` is no laptop: its keys are not replaced by this command"
-        raise UsageError(what, hint=guess(name, [*commune.laptop_named]) or "see commune.toml")
+        if name in {gateway.name for gateway in commune.gateways}:
+            what, hint = f"`{name}` is the gateway", f"its own key: telekit rotate --gateway --commune {commune.slug}"
+        raise UsageError(what, hint=hint)
     return found
 
 
@@ -124,14 +135,14 @@ class _Work:
         first = provision(job, observer, confirm, More(note, self._begin, self._wait))
         if not first.machines or first.exit_code == INTERRUPTED:
             return replace(first, command=self.wish.command)
-        reports = {report.name: report for report in first.machines}
+        machines = first.machines
         if self.shaken:
             # What was for two keys is for one again, on the machines and in the files.
             second = provision(job, observer, None, More(note, _nothing, _nothing))
             if second.exit_code == INTERRUPTED:
                 return replace(second, command=self.wish.command)
-            reports = {report.name: _both(reports[report.name], report) for report in second.machines}
-        return self._result(job, tuple(reports.values()))
+            machines = both(machines, second.machines)
+        return self._result(job, machines)
 
     def _begin(self, enrolment: Enrolment) -> None:
         """One that is under way goes on: the key that was made for it may be in the laptop already."""
@@ -175,13 +186,6 @@ class _Work:
 
 def _nothing(_: object) -> None:
     """Nothing more."""
-
-
-def _both(first: MachineReport, second: MachineReport) -> MachineReport:
-    """What two runs did to a machine."""
-    state = first.state if second.state is State.UNCHANGED else second.state
-    seconds = None if first.seconds is None and second.seconds is None else (first.seconds or 0) + (second.seconds or 0)
-    return replace(second, state=state, changes=(*first.changes, *second.changes), seconds=seconds)
 
 
 def _stage(laptop: Laptop, book: Ledger) -> str:

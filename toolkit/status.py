@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from toolkit import journal, ledger
+from toolkit.behind import behind, ready, unready
 from toolkit.enrolment import Enrolment
-from toolkit.ledger import Rotation
+from toolkit.ledger import AuthorityChange, Rotation, Succession
 from toolkit.model import Agent, Commune, Derogation, Desktop, Extra, Gateway, Laptop, Machine
 from toolkit.result import MachineReport, Observer, Result, State, counted
 from toolkit.targets import HOMELESS, Job, targets_of
@@ -25,7 +26,10 @@ SCRIPT = r"""
 if [ -e /run/reboot-required ]; then echo reboot=yes; fi
 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{print "failed=" $1}'
 df -Pk / /var | awk 'NR > 1 {sub("%", "", $5); print "disk=" $5}' | sort -t= -k2 -n | tail -n 1
-if [ -e /etc/wireguard/wg0.conf ]; then wg show wg0 latest-handshakes 2>/dev/null | awk '{print "handshake=" $1 " " $2}'; fi
+for file in /etc/wireguard/wg0.conf /etc/wireguard/wg0-next.conf; do
+  [ ! -e $file ] || wg show "$(basename $file .conf)" latest-handshakes 2>/dev/null | awk '{print "handshake=" $1 " " $2}'
+done
+if [ -e /var/lib/telekit/moved ]; then sed 's/^/moved=/' /var/lib/telekit/moved; fi
 find /var/lib/clamav -maxdepth 1 -type f \( -name '*.c[lv]d' -o -name '*.[hnlm]db' -o -name '*.hsb' \) \
   -printf 'signatures=%T@\n' 2>/dev/null | sort -t= -k2 -n | tail -n 1
 echo "clock=$(date +%s)"
@@ -42,6 +46,7 @@ class Answer:
     disk_percent: int = 0
     signatures: float | None = None
     handshakes: Mapping[str, float] | None = None
+    moved: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Answer | None:
@@ -52,14 +57,16 @@ class Answer:
             said.setdefault(key, []).append(value)
         if "clock" not in said:
             return None
-        pairs = (entry.split() for entry in said.get("handshake", ()))
+        # A device may be at both interfaces of a gateway whose own key changes.
+        pairs = sorted((key, float(moment)) for key, moment in map(str.split, said.get("handshake", ())))
         return cls(
             float(said["clock"][0]),
             reboot="reboot" in said,
             failed=tuple(said.get("failed", ())),
             disk_percent=int(said.get("disk", ["0"])[0]),
             signatures=float(said["signatures"][0]) if "signatures" in said else None,
-            handshakes={key: float(moment) for key, moment in pairs},
+            handshakes=dict(pairs),
+            moved=frozenset(said.get("moved", ())),
         )
 
 
@@ -78,13 +85,28 @@ def status(job: Job, observer: Observer) -> Result:
     return Picture(job, answers, silent).result()
 
 
+def moved(job: Job, observer: Observer) -> frozenset[str] | None:
+    """The public keys of the devices that use the gateway's next key; None: it could not be asked."""
+    from toolkit.engine import Session
+
+    watch = Watch(observer)
+    job = replace(Enrolment(job).job, machines=job.commune.gateways)
+    with Session(targets_of(job, {name: {} for name in job.names}), job.options(), watch.emit) as session:
+        watch.phase("Asking", job.names, last=False)
+        session.connect()
+        said = session.run_all(lambda _: SCRIPT, seconds=30, reads_only=True)
+    answers = [Answer.parse(said[name].stdout) if name in said else None for name in job.names]
+    return frozenset(key for answer in answers if answer for key in answer.moved) if all(answers) else None
+
+
 class Picture:
     """Everything that is known, put together."""
 
     def __init__(self, job: Job, answers: Mapping[str, Answer | None], silent: Mapping[str, str]) -> None:
         self.job, self.commune, self.answers, self.silent = job, job.commune, answers, silent
         self.pending = Pending(job)
-        self.rotations = ledger.read(job.folder).rotations
+        book = ledger.read(job.folder)
+        self.rotations, self.successions, self.authority = book.rotations, book.successions, book.authority
         self.tunnels = _tunnels(job.commune, answers.get(job.commune.gateway.name))
 
     def result(self) -> Result:
@@ -149,8 +171,30 @@ class Picture:
                 {"laptop": name, "began": str(one.began), "until": str(one.until), "state": one.stage}
                 for name, one in sorted(self.rotations.items())
             ],
+            "gateway_keys": [self._gateway_key(name) for name in sorted(self.successions)],
+            "authority": self._authority(),
             "authority_days": _days_left(self.commune.authority, self.commune.today) if self.commune.authority else None,
         }
+
+    def _gateway_key(self, name: str) -> dict[str, object]:
+        return {"gateway": name} | _days_of(self.successions[name]) | {"behind": self._behind(name)}
+
+    def _authority(self) -> dict[str, object] | None:
+        if self.authority is None:
+            return None
+        return _days_of(self.authority) | {"behind": list(unready(self.commune, self.authority))}
+
+    def _keys(self) -> Iterator[str]:
+        yield from _replaced(self.rotations)
+        for name, one in sorted(self.successions.items()):
+            yield _succeeded(name, one, self._behind(name), self.commune)
+        if self.authority:
+            yield _reissued(self.authority, self.commune)
+
+    def _behind(self, gateway: str) -> list[str] | None:
+        """The devices that do not use a gateway's next key yet; None: it did not say."""
+        answer = self.answers.get(gateway)
+        return None if answer is None else list(behind(self.commune, self.successions[gateway], answer.moved))
 
     def _drift(self) -> tuple[tuple[str, ...], str] | None:
         """The machines that had changed by themselves at the last look, and when that was; None: no look since the provision."""
@@ -183,7 +227,7 @@ class Picture:
             yield "Derogations that end soon: " + ", ".join(f"{d.check} ({d.until})" for d in derogations) + "."
         if extras := ending_extras(self.commune):
             yield "Extras that end soon: " + ", ".join(f"{e.agent}: {e.application} ({e.until})" for e in extras) + "."
-        yield from _replaced(self.rotations)
+        yield from self._keys()
         if kits := expired_kits(self.commune):
             yield (
                 "Kits that nobody used in time: " + ", ".join(agent for agent, _ in kits) + " (telekit agent kit makes another)."
@@ -201,6 +245,39 @@ def _replaced(rotations: Mapping[str, Rotation]) -> Iterator[str]:
         yield f"Keys being replaced: {', '.join(going)}."
     if late:
         yield f"Keys that were not replaced in time, and stay: {', '.join(late)} (telekit rotate begins again)."
+
+
+def _days_of(change: Succession | AuthorityChange) -> dict[str, object]:
+    return {"began": str(change.began), "until": str(change.until), "state": change.stage}
+
+
+def _succeeded(name: str, one: Succession, late: list[str] | None, commune: Commune) -> str:
+    """A gateway's own key that is being replaced, and who still uses the old one."""
+    said = f"{name}'s own key is being replaced (since {one.began}, until {one.until})"
+    if not one.told:
+        return f"{said}: it does not know the new one yet (telekit provision)."
+    if late is None:
+        return f"{said}; it did not say who still uses the old one."
+    if not late:
+        return f"{said}: every device uses the new one, and the next provision ends it."
+    still = f"{said}; not seen with the new one yet: {', '.join(late)}"
+    if commune.today <= one.until:
+        return f"{still}."
+    choice = "more time: telekit rotate --gateway --days N; or the old key goes: telekit rotate --gateway --conclude"
+    return f"{still}. Its days are over ({choice})."
+
+
+def _reissued(change: AuthorityChange, commune: Commune) -> str:
+    """The commune's authority that is being replaced, and whom that waits for."""
+    said = f"The commune's certificate authority is being replaced (since {change.began}, until {change.until})"
+    late = unready(commune, change)
+    if late and change.issuing:
+        return f"{said}; desktops that still have a certificate of the old one: {', '.join(late)}."
+    if late:
+        return f"{said}; not known to trust the new one yet: {', '.join(late)}."
+    if ready(commune, change):
+        return f"{said}: the next provision goes on with it."
+    return f"{said}: people with new kits have until then to use them."
 
 
 # What a rotation waits for.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from toolkit import preflight
-from toolkit.enrolment import SHOW_ARRIVED, SHOW_KEY, SHOW_PUBLIC, Enrolment
+from toolkit.enrolment import SHOW_ARRIVED, SHOW_KEY, SHOW_MOVED, SHOW_PUBLIC, Enrolment
 from toolkit.model import Role, Secret
 from toolkit.result import TROUBLE, Change, MachineReport, Result, State, counted
 from toolkit.roles import ROLES, Recipe
@@ -106,7 +106,9 @@ class Visit:
             self._record()
             self._tell_gateways()
             self._apply("Provisioning", Recipe.deploy, last=True)
-        self._done(self._ready())
+        ready = self._ready()
+        self._done(ready)
+        self.enrolment.informed(ready)
         return self._provisioned()
 
     def _done(self, names: Iterable[str]) -> None:
@@ -134,6 +136,7 @@ class Visit:
             self._report(name, State.FAILED, reason)
         self._escrow()
         self._arrivals()
+        self._moves()
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -157,12 +160,28 @@ class Visit:
         if keys is not None:
             self.enrolment.arrived(keys)
 
+    def _moves(self) -> None:
+        """Who uses the gateway's next key: when all do, the old one goes with this visit."""
+        gateways = {machine.name for machine in self.enrolment.job.commune.gateways}
+        if self.enrolment.succession_waits and gateways <= set(self._ready()):
+            keys = self.moved()
+            if keys is not None:
+                self.enrolment.moved(keys)
+
     def shaken(self) -> frozenset[str] | None:
         """The public keys that have ever shaken hands with a gateway; None: not every gateway could say."""
-        said = [
-            self.session.run(self.targets[machine.name], SHOW_ARRIVED, seconds=30, reads_only=True).stdout.split()
-            for machine in self.enrolment.job.commune.gateways
-        ]
+        return self._told_by_gateways(SHOW_ARRIVED)
+
+    def moved(self) -> frozenset[str] | None:
+        """The public keys of the devices that use a gateway's next key; None: not every gateway could say."""
+        return self._told_by_gateways(SHOW_MOVED)
+
+    def _told_by_gateways(self, script: str) -> frozenset[str] | None:
+        """The keys that a script names; it ends with a line `all`."""
+        gateways = [machine.name for machine in self.enrolment.job.commune.gateways]
+        if any(name not in self.targets or name in self.session.unreachable for name in gateways):
+            return None
+        said = [self.session.run(self.targets[name], script, seconds=30, reads_only=True).stdout.split() for name in gateways]
         return frozenset(key for words in said for key in words[:-1]) if all(words[-1:] == ["all"] for words in said) else None
 
     def _apply(

@@ -24,6 +24,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from names import OVERLAP_SECONDS, Name, Rules, follow_all, is_address, say
+from successor import Successor, asked, known, settle
 
 Element = tuple[str, ...]
 # What wg0 lets through a peer, and its preshared key.
@@ -34,6 +35,8 @@ FAMILIES = (4, 6)
 NO_KEY = "A" * 43 + "="
 # Beside the memory of names: the keys of kits that have been used.
 ARRIVED = "arrived"
+# And the keys of devices that use the gateway's next key.
+MOVED = "moved"
 WATCH_SECONDS = 0.5
 WATCH = "telekit-rotation.service"
 
@@ -90,6 +93,12 @@ class Schedule:
     timezone: str
     rules: Rules
     laptops: list[Laptop]
+    successor: Successor | None = None
+
+    @property
+    def interfaces(self) -> list[str]:
+        """Those of WireGuard: a second one while the gateway's own key is being replaced."""
+        return ["wg0", self.successor.interface] if self.successor else ["wg0"]
 
     @property
     def names(self) -> list[str]:
@@ -108,7 +117,8 @@ class Wanted:
 def read_schedule(file: Path) -> Schedule:
     raw = json.loads(file.read_text(encoding="utf-8"))
     laptops = [Laptop(**entry | {"servers": [Server(**s) for s in entry["servers"]]}) for entry in raw.pop("laptops")]
-    return Schedule(raw["timezone"], Rules(**raw["rules"]), laptops)
+    successor = Successor(**raw["successor"]) if "successor" in raw else None
+    return Schedule(raw["timezone"], Rules(**raw["rules"]), laptops, successor)
 
 
 def runs(first: str | None, last: str | None, day: str) -> bool:
@@ -173,17 +183,9 @@ def _element(item: str | dict[str, list[str | int]]) -> Element:
     return (source, destination, {"6": "tcp", "17": "udp"}.get(protocol, protocol), port)
 
 
-def asked(what: str) -> dict[str, str] | None:
-    """What WireGuard says of each peer, by public key; None: wg0 is not up."""
-    done = subprocess.run(["wg", "show", "wg0", what], capture_output=True, text=True, check=False, timeout=30)
-    if done.returncode != 0:
-        return None
-    return dict(line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
-
-
-def running_peers() -> dict[str, Peer] | None:
-    """The peers by public key; None: wg0 is not up."""
-    addresses, keys = asked("allowed-ips"), asked("preshared-keys")
+def running_peers(interface: str = "wg0") -> dict[str, Peer] | None:
+    """The peers by public key; None: the interface is not up."""
+    addresses, keys = asked("allowed-ips", interface), asked("preshared-keys", interface)
     if addresses is None or keys is None:
         return None
     # A peer without addresses, or without a preshared key, is shown with this word.
@@ -208,14 +210,15 @@ def peer_section(key: str, addresses: frozenset[str], preshared: str = "") -> st
     return "\n".join(["[Peer]", *lines, ""])
 
 
-def differences(want: Wanted, keys: dict[str, str]) -> tuple[PeerChanges, str]:
+def differences(want: Wanted, keys: dict[str, str], interfaces: list[str]) -> tuple[dict[str, PeerChanges], str]:
     """What makes that which runs what is wanted: peers to set, and one transaction for nft that adds before it removes."""
     added, removed = [], []
     for name, elements_wanted in want.sets.items():
         there = listed(name)
         added.append(element_command("add", name, elements_wanted - there))
         removed.append(element_command("delete", name, there - elements_wanted))
-    return peer_changes(want, keys, running_peers()), "".join(added + removed)
+    changes = {interface: peer_changes(want, keys, running_peers(interface)) for interface in interfaces}
+    return {interface: found for interface, found in changes.items() if found}, "".join(added + removed)
 
 
 def peer_changes(want: Wanted, keys: dict[str, str], running: dict[str, Peer] | None) -> PeerChanges:
@@ -229,21 +232,26 @@ def peer_changes(want: Wanted, keys: dict[str, str], running: dict[str, Peer] | 
 
 def enforce(schedule: Schedule, want: Wanted, keys: dict[str, str]) -> None:
     """Have it in force; who is allowed already notices nothing."""
-    peers, elements_changed = differences(want, keys)
+    changes, elements_changed = differences(want, keys, schedule.interfaces)
     if elements_changed:
         subprocess.run(["nft", "--file", "-"], input=elements_changed, text=True, check=True, timeout=30)
-    # Preshared keys go through a pipe: an argument is everybody's to read.
-    if sections := "".join(peer_section(key, *peer) for key, peer in peers.items() if peer):
-        subprocess.run(["wg", "addconf", "wg0", "/dev/stdin"], input=sections, text=True, check=True, timeout=30)
-    # What is added to a configuration takes no address away.
-    if bare := [word for key, peer in peers.items() if peer and not peer[0] for word in ("peer", key, "allowed-ips", "")]:
-        subprocess.run(["wg", "set", "wg0", *bare], check=True, timeout=30)
-    if removed := [word for key, peer in peers.items() if peer is None for word in ("peer", key, "remove")]:
-        subprocess.run(["wg", "set", "wg0", *removed], check=True, timeout=30)
+    for interface, peers in changes.items():
+        set_peers(interface, peers)
     for laptop in schedule.laptops:
         for key in laptop.keys:
-            if key in peers:
+            if peers := next((found for found in changes.values() if key in found), None):
                 say(f"{laptop.laptop}: {happened(laptop, key, peers)}")
+
+
+def set_peers(interface: str, peers: PeerChanges) -> None:
+    # Preshared keys go through a pipe: an argument is everybody's to read.
+    if sections := "".join(peer_section(key, *peer) for key, peer in peers.items() if peer):
+        subprocess.run(["wg", "addconf", interface, "/dev/stdin"], input=sections, text=True, check=True, timeout=30)
+    # What is added to a configuration takes no address away.
+    if bare := [word for key, peer in peers.items() if peer and not peer[0] for word in ("peer", key, "allowed-ips", "")]:
+        subprocess.run(["wg", "set", interface, *bare], check=True, timeout=30)
+    if removed := [word for key, peer in peers.items() if peer is None for word in ("peer", key, "remove")]:
+        subprocess.run(["wg", "set", interface, *removed], check=True, timeout=30)
 
 
 def happened(laptop: Laptop, key: str, peers: PeerChanges) -> str:
@@ -287,7 +295,8 @@ def arrivals(schedule: Schedule, file: Path) -> frozenset[str]:
     waiting = {laptop.key for laptop in schedule.laptops if laptop.key and laptop.kit}
     waiting |= {laptop.next for laptop in schedule.laptops if laptop.next}
     known = arrived(file)
-    fresh = {key for key, moment in (asked("latest-handshakes") or {}).items() if moment != "0"} & waiting - known
+    shaken = [(asked("latest-handshakes", interface) or {}).items() for interface in schedule.interfaces]
+    fresh = {key for found in shaken for key, moment in found if moment != "0"} & waiting - known
     if fresh:
         new = file.with_suffix(".new")
         new.write_text("".join(f"{key}\n" for key in sorted(known | fresh)), encoding="ascii")
@@ -323,9 +332,17 @@ def awaited(schedule: Schedule, memory: Path, day: date | None) -> bool:
 
 
 def watch(file: Path, memory: Path, shared: Path, day: date | None) -> None:
-    """Let each new key have its laptop's addresses within a second of its first handshake, until there is none to wait for."""
+    """Let each new key have its laptop's addresses within a second of its first handshake, until there is none to wait for.
+
+    The same for devices that pass from one of the gateway's own keys to the other.
+    """
     kits = memory.with_name(ARRIVED)
-    while awaited(schedule := read_schedule(file), memory, day):
+    led: frozenset[str] | None = None
+    turn = 0
+    while (schedule := read_schedule(file)).successor or awaited(schedule, memory, day):
+        if schedule.successor:
+            # Now and then whatever is believed: somebody may have changed a route, or a peer its addresses.
+            led, turn = settle(schedule.successor, memory.with_name(MOVED), led if turn % 20 else None), turn + 1
         before = arrived(kits)
         with alone(memory):
             if arrivals(schedule, kits) != before:
@@ -344,12 +361,13 @@ def show(what: str, schedule: Schedule, memory: Path, shared: Path, day: date | 
     want = wanted(schedule, names, today(schedule, day), arrived(memory.with_name(ARRIVED)))
     if what == "check":
         with alone(memory):
-            print("yes" if differences(want, preshared_keys(shared)) == ({}, "") else "no")
+            print("yes" if differences(want, preshared_keys(shared), schedule.interfaces) == ({}, "") else "no")
     elif what == "peers":
         # Without their preshared keys: who asks adds them.
         print("".join(peer_section(key, addresses) for key, addresses in want.peers.items()), end="")
     elif what == "elements":
         print("".join(element_command("add", name, found) for name, found in want.sets.items()), end="")
+        print(known() if schedule.successor else "", end="")
     else:
         for name in schedule.names:
             print(name, *sorted(names.get(name, Name()).addresses))
@@ -368,7 +386,7 @@ def main() -> None:
     schedule = read_schedule(given.schedule)
     if given.what == "apply":
         apply(schedule, given.memory, given.preshared, given.day, given.overlap)
-        if awaited(schedule, given.memory, given.day):
+        if schedule.successor or awaited(schedule, given.memory, given.day):
             subprocess.run(["systemctl", "start", "--no-block", WATCH], check=False, timeout=30)
     elif given.what == "watch":
         watch(given.schedule, given.memory, given.preshared, given.day)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-INTERFACE = "wg0"
+# A second one is there while the gateway's own key is being replaced.
+INTERFACES = ("wg0", "wg0-next")
 SCHEDULE = Path("/etc/telekit/access.json")
-TUNNEL = Path(f"/etc/wireguard/{INTERFACE}.conf")
+TUNNELS = tuple(Path(f"/etc/wireguard/{interface}.conf") for interface in INTERFACES)
 SHARED = Path("/etc/wireguard/preshared.keys")
 FIREWALL = (Path("/etc/telekit/nftables.conf"), Path("/etc/nftables.conf"))
 SETS = re.compile(r"(varying_)?(peers|access)[46]")
@@ -42,26 +43,33 @@ def run(*command: str, text: str = "") -> subprocess.CompletedProcess[str]:
 
 def seen(wish: Wish) -> list[dict[str, object]]:
     """The devices among the peers: when and from where they last shook hands, and how much went through."""
-    told = {what: dict(_columns(what)) for what in ("latest-handshakes", "endpoints", "transfer")}
-    found = []
-    for key in wish.keys:
-        if key in told["latest-handshakes"]:
-            received, sent = (told["transfer"].get(key) or "0\t0").split("\t")
-            moment, place = int(told["latest-handshakes"][key]), told["endpoints"].get(key, "(none)")
-            found.append({"key": key, "handshake": moment, "endpoint": place, "received": int(received), "sent": int(sent)})
-    return found
+    found: dict[str, dict[str, object]] = {}
+    moments: dict[str, int] = {}
+    for interface in _up():
+        told = {what: dict(_columns(interface, what)) for what in ("latest-handshakes", "endpoints", "transfer")}
+        for key in wish.keys:
+            if key in told["latest-handshakes"] and int(told["latest-handshakes"][key]) >= moments.get(key, 0):
+                received, sent = (told["transfer"].get(key) or "0\t0").split("\t")
+                moments[key], place = int(told["latest-handshakes"][key]), told["endpoints"].get(key, "(none)")
+                known = {"handshake": moments[key], "endpoint": place, "received": int(received), "sent": int(sent)}
+                found[key] = {"key": key, **known}
+    return list(found.values())
 
 
-def _columns(what: str) -> Iterator[tuple[str, str]]:
-    for line in run("wg", "show", INTERFACE, what).stdout.splitlines():
+def _up() -> list[str]:
+    return [interface for interface in INTERFACES if Path(f"/sys/class/net/{interface}").exists()]
+
+
+def _columns(interface: str, what: str) -> Iterator[tuple[str, str]]:
+    for line in run("wg", "show", interface, what).stdout.splitlines():
         key, _, value = line.partition("\t")
         yield key, value
 
 
 def remove_peers(wish: Wish) -> None:
     arguments = [word for key in wish.keys for word in ("peer", key, "remove")]
-    if arguments and Path(f"/sys/class/net/{INTERFACE}").exists():
-        done = run("wg", "set", INTERFACE, *arguments)
+    for interface in _up() if arguments else ():
+        done = run("wg", "set", interface, *arguments)
         if done.returncode != 0:
             sys.exit(f"the peers could not be removed: {done.stderr.strip()}")
 
@@ -175,7 +183,7 @@ def rewrite(file: Path, without: Callable[[str, Wish], str], wish: Wish) -> bool
 
 def naming(wish: Wish) -> list[str]:
     """The files that would let the devices in again."""
-    editors = {SCHEDULE: without_schedule, TUNNEL: without_peers, SHARED: without_shared}
+    editors = {SCHEDULE: without_schedule, SHARED: without_shared} | dict.fromkeys(TUNNELS, without_peers)
     editors |= dict.fromkeys(FIREWALL, without_elements)
     texts = {file: file.read_text(encoding="utf-8") for file in editors if file.exists()}
     return [str(file) for file, text in texts.items() if editors[file](text, wish) != text]
@@ -197,8 +205,11 @@ def close(wish: Wish) -> dict[str, object]:
     cut = connections(wish, cut=True)
     for file in FIREWALL:
         rewrite(file, without_elements, wish)
-    rewrite(TUNNEL, without_peers, wish)
+    for file in TUNNELS:
+        rewrite(file, without_peers, wish)
     rewrite(SHARED, without_shared, wish)
+    # It goes on with the others, by the files as they are now.
+    run("systemctl", "start", "--no-block", "telekit-access.service")
     return {"closed": closed, "seen": known, "elements": removed, "connections": cut}
 
 

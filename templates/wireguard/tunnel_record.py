@@ -82,6 +82,17 @@ def observe(tunnels: dict[str, Tunnel], peers: dict[str, Peer] | None, names: di
 
 
 def ask_wireguard(interface: str) -> dict[str, Peer] | None:
+    """The tunnel's peers, each where it was heard of last: the gateway has a second interface while its own key changes."""
+    found = ask_interface(interface)
+    if found is None or not Path(f"/sys/class/net/{interface}-next").exists():
+        return found
+    for key, peer in (ask_interface(f"{interface}-next") or {}).items():
+        if key not in found or peer.handshake > found[key].handshake:
+            found[key] = peer
+    return found
+
+
+def ask_interface(interface: str) -> dict[str, Peer] | None:
     """The interface's peers; its keys are not asked for."""
     answers = []
     for what in ("latest-handshakes", "endpoints"):

@@ -85,6 +85,12 @@ def empty() -> Commune:
     return replace(split(), agents=(), laptops=(), network=replace(split().network, dns=(), zones=(), tunnel6=None))
 
 
+def two_keys() -> Commune:
+    """While the gateway's own key is being replaced."""
+    one = town()
+    return replace(one, gateways=(replace(one.gateway, public_key="A" * 42 + "E=", next_key="D" * 42 + "E=", told=True),))
+
+
 def dated() -> Commune:
     one = town()
     first, second, third = one.agents
@@ -104,6 +110,8 @@ TEXTS = {
     "nftables-split.conf": lambda: ruleset(split(), (22, 2222)),
     "nftables-nat.conf": lambda: ruleset(behind_nat(), (22,)),
     "nftables-nobody.conf": lambda: ruleset(empty(), (22,)),
+    "nftables-two-keys.conf": lambda: ruleset(two_keys(), (22,)),
+    "wg0-next.conf": lambda: gateway.second_configuration(two_keys().gateway, two_keys()),
     "wg0.conf": lambda: gateway.tunnel_configuration(town().gateway, town()),
     "unbound-forwarding.conf": lambda: gateway.resolver_configuration(town()),
     "unbound-recursive.conf": lambda: gateway.resolver_configuration(empty()),
@@ -139,7 +147,7 @@ def test_every_golden_file_belongs_to_a_test() -> None:
     assert {file.name for file in FOLDER.iterdir()} == set(TEXTS)
 
 
-@pytest.mark.parametrize("program", ["wireguard/tunnel_record.py", "access/access.py", "access/names.py"])
+@pytest.mark.parametrize("program", ["wireguard/tunnel_record.py", "access/access.py", "access/names.py", "access/successor.py"])
 def test_a_program_of_the_gateway_is_rendered_as_it_stands(program: str) -> None:
     source = Path(__file__).parents[2] / "templates" / program
     assert render(program) == source.read_text(encoding="utf-8")

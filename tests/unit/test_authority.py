@@ -42,6 +42,9 @@ class Memory:
     def put(self, name: str, secret: Secret) -> None:
         self.secrets[name] = secret
 
+    def delete(self, name: str) -> None:
+        self.secrets.pop(name, None)
+
     def save(self) -> None:
         self.saved = dict(self.secrets)
 

@@ -315,7 +315,7 @@ def test_without_names_only_old_keys_are_replaced(folder: Path) -> None:
     ("wish", "said"),
     [
         (Wish(names=("portable-04",)), "lab has no laptop `portable-04`"),
-        (Wish(names=(GATEWAY,)), "`gw-mairie` is no laptop: its keys are not replaced by this command"),
+        (Wish(names=(GATEWAY,)), "its own key: telekit rotate --gateway"),
         (Wish(agents=("m.dupont",)), "lab has no agent `m.dupont`"),
     ],
 )

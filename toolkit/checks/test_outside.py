@@ -29,13 +29,15 @@ table inet telekit_verify_outside {{
   counter forged_came {{ }}
   counter forged_passed {{ }}
   chain first {{ type filter hook prerouting priority -400;
-    iifname "wg0" return
+    iifname {{ "wg0", "wg0-next" }} return
     {forged} counter name forged_came
     fib daddr type != local return
     tcp flags & (syn | ack) == syn tcp dport != @tcp_ports add @tcp_ports {{ tcp dport }} counter name tcp_asked
     udp dport != @udp_ports add @udp_ports {{ udp dport }} counter name udp_asked
   }}
-  chain after {{ type filter hook prerouting priority -250; iifname != "wg0" {forged} counter name forged_passed; }}
+  chain after {{ type filter hook prerouting priority -250;
+    iifname != {{ "wg0", "wg0-next" }} {forged} counter name forged_passed
+  }}
 }}
 RULES
 """

@@ -45,7 +45,7 @@ RULES
 """
 SET = "\tset {name} {{ type ipv{number}_addr . ipv{number}_addr . inet_proto . inet_service; flags dynamic; size 65536; }}"
 RULE = (
-    '\t\tiifname "wg0" {ip} dscp {mark} meta l4proto {{ tcp, udp }} {which} '
+    '\t\tiifname {{ "wg0", "wg0-next" }} {ip} dscp {mark} meta l4proto {{ tcp, udp }} {which} '
     "add @{name}{number} {{ {ip} saddr . {ip} daddr . meta l4proto . th dport }}"
 )
 TOLD = "nft -j --numeric-protocol list table inet {table}\nnft delete table inet {table}\n"

@@ -26,17 +26,45 @@ YES = click.option("--yes", is_flag=True, help="Do not ask; needed where there i
     "--older-than", type=click.IntRange(0), default=365, show_default=True, metavar="DAYS",
     help="Without names: the keys that are older, or of unknown age.",
 )  # fmt: skip
+@click.option("--gateway", is_flag=True, help="The gateway's own key instead.")
+@click.option("--authority", is_flag=True, help="The key of the commune's certificate authority instead.")
+@click.option("--conclude", is_flag=True, help="With one of the two: the old key goes now, whoever still needs it.")
 @DAYS
 @YES
 @scoped(machines=False)
-def rotate(scope: Scope, *, laptops: tuple[str, ...], everything: bool, older_than: int, days: int, yes: bool) -> Result:
-    """Replace laptops' keys, and lock nobody out.
+def rotate(
+    scope: Scope,
+    *,
+    laptops: tuple[str, ...],
+    everything: bool,
+    older_than: int,
+    gateway: bool,
+    authority: bool,
+    conclude: bool,
+    days: int,
+    yes: bool,
+) -> Result:
+    """Replace keys, and lock nobody out.
+
+    Laptops' keys, or with --gateway the gateway's own, or with --authority that of the certificate authority.
 
     The old key works until the new one has shaken hands. Gateways and the laptops named are provisioned on the way; one that is
-    off is asked at its next provision. The gateway's own key is not replaced by this command.
+    off is asked at its next provision.
+
+    With --gateway, the gateway answers both of its keys until every device uses the new one; the next provision then ends it.
+    Given again, it gives more time. Nothing but --conclude shuts out a device that still uses the old key.
+
+    With --authority, laptops trust another authority beside the present one; when all do, and people with kits have had their
+    days, desktops get its certificates; when all have theirs, it is alone. Later provisions go on with what this command begins.
     """
     from toolkit.rotation import Wish
 
+    if sum((gateway, authority, bool(laptops or everything))) > 1:
+        raise UsageError("one after the other: laptops, --gateway, or --authority")
+    if gateway or authority:
+        return _shared(scope, authority=authority, days=days, conclude=conclude, yes=yes)
+    if conclude:
+        raise UsageError("--conclude goes with --gateway or --authority: a laptop's old key goes by itself")
     if laptops and everything:
         raise UsageError("say which keys: LAPTOP..., or --all")
     wish = Wish(names=tuple(dict.fromkeys(laptops)), everything=everything, older_than=older_than, days=days)
@@ -56,6 +84,23 @@ def agent_rotate(scope: Scope, *, agents: tuple[str, ...], days: int, yes: bool)
     from toolkit.rotation import Wish
 
     return _rotate(scope, Wish(agents=tuple(dict.fromkeys(agents)), days=days, command="agent rotate"), yes=yes)
+
+
+def _shared(scope: Scope, *, authority: bool, days: int, conclude: bool, yes: bool) -> Result:
+    """A key that everybody relies on."""
+    from toolkit import authority_change, succession
+
+    if not yes and not scope.report.interactive:
+        raise UsageError("there is no terminal to ask at", hint="say --yes")
+
+    def ask(planned: Result, question: str) -> bool:
+        scope.report.preview(planned)
+        return scope.report.confirm(question)
+
+    job, asked = scope.job(), None if yes else ask
+    if authority:
+        return authority_change.change(job, authority_change.Wish(days, conclude), scope.report, asked)
+    return succession.succeed(job, succession.Wish(days, conclude), scope.report, asked)
 
 
 def _rotate(scope: Scope, wish: Wish, *, yes: bool) -> Result:

@@ -18,11 +18,11 @@ from toolkit.second_factor import Factor, address
 SHEET, SHEET_HTML = "fiche.pdf", "fiche.html"
 CONFIGURATION, CODE = f"{NAME}.conf", f"{NAME}.png"
 CONNECTION = "mon-bureau.rdp"
-AUTHORITY = "autorite-mairie.crt"
+AUTHORITY, NEXT_AUTHORITY = "autorite-mairie.crt", "autorite-mairie-suivante.crt"
 INSTALLER = "installer.ps1"
 EMERGENCY = "codes-de-secours.txt"
 # All that a kit may ever hold: a folder with anything else in it is not one, and is never replaced.
-NAMES = frozenset({SHEET, SHEET_HTML, CONFIGURATION, CODE, CONNECTION, AUTHORITY, INSTALLER, EMERGENCY})
+NAMES = frozenset({SHEET, SHEET_HTML, CONFIGURATION, CODE, CONNECTION, AUTHORITY, NEXT_AUTHORITY, INSTALLER, EMERGENCY})
 
 Files = dict[str, bytes]
 
@@ -50,8 +50,9 @@ def contents(agent: Agent, laptop: Laptop, commune: Commune, keys: Keys | None, 
     scanned = code(tunnel)
     files = {CONFIGURATION: tunnel.reveal().encode()} | _desktop(agent, commune)
     if laptop.system is System.WINDOWS:
-        connection, authority = (name if name in files else "" for name in (CONNECTION, AUTHORITY))
-        files[INSTALLER] = installer(agent, commune, dict(files), authority=authority, connection=connection)
+        authorities = [name for name in (AUTHORITY, NEXT_AUTHORITY) if name in files]
+        connection = CONNECTION if CONNECTION in files else ""
+        files[INSTALLER] = installer(agent, commune, dict(files), authorities=authorities, connection=connection)
     # On paper the code is for whoever has nothing else to read the configuration with.
     shown = scanned if laptop.system is System.PHONE else None
     page = sheet(agent, laptop, commune, keys.expires, shown, second_factor=asked)
@@ -61,7 +62,8 @@ def contents(agent: Agent, laptop: Laptop, commune: Commune, keys: Keys | None, 
 def _desktop(agent: Agent, commune: Commune) -> Files:
     """What opens the agent's desktop, and what it proves its identity by."""
     found = {CONNECTION: connection(agent, commune)} if agent.desktop else {}
-    return found | ({AUTHORITY: commune.authority.encode()} if commune.authority else {})
+    pems = {AUTHORITY: commune.authority, NEXT_AUTHORITY: commune.next_authority}
+    return found | {name: pem.encode() for name, pem in pems.items() if pem}
 
 
 def _sheets(*pages: Sheet) -> Files:

@@ -122,7 +122,11 @@ class _Workshop:
         self.enrolled = [agent for agent in coded if known(self.vault, agent) is None]
         for agent in coded:
             handed_out(self.vault, agent, self.job.commune)
-        unmanaged = any(not self.job.commune.laptop_named[agent.laptop or ""].managed for agent in agents)
+        devices = [laptop.name for agent in agents if not (laptop := self.job.commune.laptop_named[agent.laptop or ""]).managed]
+        unmanaged = bool(devices)
+        if change := self.book.authority:
+            # What desktops will prove their identity by is in these kits, too.
+            self.book = replace(self.book, authority=replace(change, kits=tuple(sorted({*change.kits, *devices}))))
         if unmanaged:
             # What proves a desktop's identity is in these kits.
             authority.ensure(self.job.folder, self.vault, self.job.commune)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from toolkit.kit.baseline import CLOSED_PORTS, baseline
@@ -15,8 +15,10 @@ from toolkit.model import Agent, Commune
 ICON = "Mon bureau à la mairie"
 
 
-def installer(agent: Agent, commune: Commune, files: Mapping[str, bytes], *, authority: str, connection: str) -> bytes:
-    """The script for a kit. files: those it needs beside it; authority, connection: which of them, empty for none.
+def installer(
+    agent: Agent, commune: Commune, files: Mapping[str, bytes], *, authorities: Sequence[str], connection: str
+) -> bytes:
+    """The script for a kit. files: those it needs beside it; authorities, connection: which of them, empty for none.
 
     Windows PowerShell reads a file as UTF-8 only with a byte order mark.
     """
@@ -30,7 +32,7 @@ def installer(agent: Agent, commune: Commune, files: Mapping[str, bytes], *, aut
         gateway=str(commune.gateway.endpoint),
         files={name: sha256(content).hexdigest().upper() for name, content in files.items()},
         icon=ICON if connection else "",
-        authority=authority,
+        authorities=authorities,
         connection=connection,
         antivirus=wanted.antivirus,
         firewall=wanted.firewall,

@@ -6,7 +6,7 @@ import base64
 import json
 import secrets as randomness
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,16 @@ SECONDS = 60.0
 NO_WAY, REFUSED, ANSWERED = "no way", "refused", "answered"
 # A peer that no address belongs to: it can shake hands and nothing else. Its end is in the script, whatever becomes of us.
 PROBE = """\
-wg set wg0 peer {key} || exit 1
-(sleep {seconds}; wg set wg0 peer {key} remove) > /dev/null 2>&1 &
+for interface in wg0 wg0-next; do
+    [ -d /sys/class/net/$interface ] || continue
+    wg set $interface peer {key} || exit 1
+    (sleep {seconds}; wg set $interface peer {key} remove) > /dev/null 2>&1 &
+done
+"""
+PROBE_END = """\
+for interface in wg0 wg0-next; do
+    [ ! -d /sys/class/net/$interface ] || wg set $interface peer {key} remove
+done
 """
 PROBE_SECONDS = 30
 
@@ -108,16 +116,23 @@ def knocked(
         return found
     welcome = base64.b64encode(randomness.token_bytes(32)).decode()
     public = public_half(Secret(welcome))
-    where = {"host": gateway.endpoint.host, "port": str(gateway.endpoint.port), "gateway": gateway.public_key}
+    where = {"host": gateway.endpoint.host, "port": str(gateway.endpoint.port)}
+    # Two while its own key is being replaced: a device may know both.
+    places = [{**where, "gateway": own} for own in (gateway.public_key, gateway.next_key) if own]
     if session.run(target, PROBE.format(key=public, seconds=PROBE_SECONDS), seconds=SECONDS).code != 0:
         return found
     try:
-        came = {name: _came(knock, where, key.reveal(), welcome) for name, key in keys.items()}
+        came = {name: _worst([_came(knock, place, key.reveal(), welcome) for place in places]) for name, key in keys.items()}
     finally:
-        session.run(target, f"wg set wg0 peer {public} remove", seconds=SECONDS)
+        session.run(target, PROBE_END.format(key=public), seconds=SECONDS)
     answered = [name for name, what in came.items() if what == ANSWERED]
     trouble = f"it still answers the key of {', '.join(answered)}" if answered else ""
     return replace(found, knocked=came, trouble=trouble)
+
+
+def _worst(found: Sequence[str]) -> str:
+    """One answer is enough to be let in, and one silence of unknown cause to know nothing."""
+    return next((what for what in (ANSWERED, NO_WAY) if what in found), REFUSED)
 
 
 def _came(knock: Knock, where: Mapping[str, str], key: str, welcome: str) -> str:

@@ -53,6 +53,7 @@ def module(name: str) -> ModuleType:
 
 
 names = module("names")
+module("successor")
 access = module("access")
 RULES = names.Rules("10.177.0.1", ["essai.example"], ["10.77.0.0/20", "2001:db8:77::/48"], ["10.177.0.0/24", "10.77.0.1"])
 

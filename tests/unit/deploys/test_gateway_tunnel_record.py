@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -126,8 +127,12 @@ def test_the_program_runs_and_stops_where_there_is_no_interface(tmp_path: Path) 
     (tmp_path / "wg").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
     (tmp_path / "wg").chmod(0o755)
     with subprocess.Popen(command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, stderr=subprocess.PIPE) as running:
-        with pytest.raises(subprocess.TimeoutExpired):
-            running.wait(0.7)
+        # Its memory is written on its first turn; how long that takes, other programs on this computer decide.
+        for _ in range(200):
+            if (tmp_path / "tunnels.json").exists():
+                break
+            time.sleep(0.1)
+        assert running.poll() is None
         running.terminate()
         assert running.wait(5) == 0
         assert running.stderr and running.stderr.read() == b""

@@ -18,7 +18,7 @@ from toolkit.model import Agent, Antivirus, Policy
 def script_of(town: Any, agent: Agent, **antivirus: Any) -> str:
     commune = town.job().commune
     object.__setattr__(commune, "antivirus", Antivirus(**antivirus))
-    return installer(agent, commune, {}, authority="", connection="").decode("utf-8-sig")
+    return installer(agent, commune, {}, authorities=[], connection="").decode("utf-8-sig")
 
 
 def values(antivirus: Antivirus, policy: Policy | None = None) -> dict[str, bool | int | str]:

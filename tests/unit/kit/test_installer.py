@@ -44,7 +44,7 @@ EVIL = [
 
 
 def script(agent: Agent, commune: Commune) -> str:
-    made = installer(agent, commune, FILES, authority="autorite-mairie.crt", connection="mon-bureau.rdp")
+    made = installer(agent, commune, FILES, authorities=["autorite-mairie.crt"], connection="mon-bureau.rdp")
     return made.decode("utf-8-sig")
 
 
@@ -80,7 +80,7 @@ def test_the_parser_sees_what_is_not_well_formed(agent: Agent, commune: Commune)
 
 
 def test_windows_powershell_reads_its_accents(agent: Agent, commune: Commune) -> None:
-    made = installer(agent, commune, FILES, authority="", connection="")
+    made = installer(agent, commune, FILES, authorities=[], connection="")
     assert made.startswith(b"\xef\xbb\xbf")
     assert b"\r\n" in made
     assert not re.search(rb"(?<!\r)\n", made)
@@ -186,7 +186,7 @@ def test_without_a_contact_it_is_well_formed_too(agent: Agent, commune: Commune)
 
 
 def test_without_a_desktop_or_a_certificate_it_is_well_formed_too(agent: Agent, commune: Commune) -> None:
-    text = installer(agent, commune, FILES, authority="", connection="").decode("utf-8-sig")
+    text = installer(agent, commune, FILES, authorities=[], connection="").decode("utf-8-sig")
     assert not tree(text).has_error
     assert "Import-Certificate" not in text
     assert "CommonDesktopDirectory" not in text
