@@ -35,7 +35,9 @@ class Connections(Protocol):
     def unreachable(self) -> Mapping[str, str]: ...
     @property
     def reachable(self) -> Sequence[Any]: ...
-    def run(self, target: Any, script: str, *, sudo: bool = True, seconds: float = 60.0) -> Completed: ...
+    def run(
+        self, target: Any, script: str, *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False
+    ) -> Completed: ...
     def host(self, target: Any) -> Any: ...
 
 
@@ -125,7 +127,8 @@ class Subject:
 
     def run(self, script: str, seconds: float = 30.0) -> Completed:
         """Run a script of ours there, as root; it never appears in a list of processes."""
-        return self.evidence.connections.run(self._target, script, sudo=True, seconds=seconds * self.evidence.patience)
+        seconds *= self.evidence.patience
+        return self.evidence.connections.run(self._target, script, sudo=True, seconds=seconds, reads_only=True)
 
     def output(self, script: str, seconds: float = 30.0) -> str:
         """What a script of ours printed; the check fails if the script does."""

@@ -85,7 +85,7 @@ class Session:
 
     def _let_go(self) -> None:
         for machine in self._machines.values():
-            machine.link.close()
+            machine.close()
         self._machines.clear()
 
     @property
@@ -142,7 +142,7 @@ class Session:
 
     def _lost(self, target: Target, error: OSError) -> str:
         """Count a machine whose connection broke as unreachable from here on."""
-        self._machines[target.name].link.close()
+        self._machines[target.name].close()
         self.unreachable[target.name] = str(error)
         return str(error)
 
@@ -153,7 +153,8 @@ class Session:
     ) -> Completed:
         """Run a shell script on a machine; it travels on standard input, so that no argument list shows it.
 
-        One that takes longer ends with code 124. reads_only: facts that are known of the machine stay known.
+        One that takes longer ends with code 124. reads_only: facts that are known of the machine stay known; it costs a round
+        trip and no `sudo`.
         """
         root = sudo and target.user != "root"
         return self._completed(target, seconds, lambda m: m.script(script, sudo=root, seconds=seconds, reads_only=reads_only))

@@ -32,7 +32,7 @@ class LocalConnections:
     reachable: Sequence[Here]
     unreachable: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, target: Here, script: str, *, sudo: bool = True, seconds: float = 60.0) -> Completed:
+    def run(self, target: Here, script: str, *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False) -> Completed:
         done = subprocess.run(["sh", "-s"], input=script, capture_output=True, text=True, timeout=seconds, check=False)
         return Completed(done.returncode, done.stdout, done.stderr)
 

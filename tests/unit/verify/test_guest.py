@@ -36,7 +36,7 @@ class Told:
         self.scripts: list[str] = []
         self.reachable, self.unreachable = reachable, dict[str, str]()
 
-    def run(self, target: object, script: str, *, sudo: bool = True, seconds: float = 60.0) -> Any:
+    def run(self, target: object, script: str, *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False) -> Any:
         self.scripts.append(script)
         return type("Completed", (), {"code": 0, "stdout": "", "stderr": ""})
 

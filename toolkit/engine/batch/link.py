@@ -48,9 +48,13 @@ class Link(Protocol):
         stdin: Iterable[bytes] = (),
         *,
         on_stdout: Callable[[bytes], None] | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
         timeout: float | None = None,
     ) -> Completed:
-        """Run a command; `on_stdout` gets its output as it comes, and `Completed.stdout` is then empty."""
+        """Run a command; `on_stdout` gets its output as it comes, and `Completed.stdout` is then empty; so with `on_stderr`.
+
+        Who takes both is in a conversation: nobody limits what comes, and input that is still to come ends with the command.
+        """
 
     def close(self) -> None:
         """Let go of the machine; a second time does nothing."""
@@ -107,6 +111,7 @@ class LocalLink:
         stdin: Iterable[bytes] = (),
         *,
         on_stdout: Callable[[bytes], None] | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
         timeout: float | None = None,
     ) -> Completed:
         self.executions += 1
@@ -117,11 +122,11 @@ class LocalLink:
         tasks = [
             apart(_feed, process.stdin, stdin),
             apart(_drain, process.stdout, on_stdout or kept.append),
-            apart(_drain, process.stderr, errors.append),
+            apart(_drain, process.stderr, on_stderr or errors.append),
         ]
         try:
             with within(timeout):
-                settle(tasks)
+                settle(tasks if on_stderr is None else tasks[1:])
                 process.wait()
         finally:
             if process.poll() is None:
@@ -141,7 +146,7 @@ def _feed(stream: Any, chunks: Iterable[bytes]) -> None:
     try:
         for chunk in chunks:
             stream.write(chunk)
-        stream.flush()
+            stream.flush()
         stream.close()
     except BrokenPipeError:
         pass

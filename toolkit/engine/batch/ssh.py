@@ -63,6 +63,7 @@ class SshLink:
         stdin: Iterable[bytes] = (),
         *,
         on_stdout: Callable[[bytes], None] | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
         timeout: float | None = None,
     ) -> Completed:
         self.executions += 1
@@ -74,12 +75,15 @@ class SshLink:
             tasks: list[gevent.Greenlet] = []
             try:
                 self._request(channel, command)
-                complain = _up_to(COMPLAINT_BYTES, errors.append)
+                complain = on_stderr or _up_to(COMPLAINT_BYTES, errors.append)
+                hear = on_stdout or kept.append
+                if on_stderr is None:
+                    hear = _up_to(ANSWER_BYTES, hear, self._endless)
                 tasks = [apart(self._feed, channel, stdin), apart(self._drain, channel.recv_stderr, complain)]
                 if self._spare is None:
                     self._prepare()
-                self._drain(channel.recv, _up_to(ANSWER_BYTES, on_stdout or kept.append, self._endless))
-                settle(tasks)
+                self._drain(channel.recv, hear)
+                settle(tasks if on_stderr is None else tasks[1:])
                 code = channel.recv_exit_status()
             finally:
                 gevent.killall(tasks)

@@ -13,10 +13,14 @@ ROOT = "sudo -H -n sh -s"
 SELF = "sh -s"
 
 
+def limited(seconds: float | None) -> str:
+    """The command that reads a script as whoever says it; with `seconds`, it ends it and all it started after that time."""
+    return f"timeout -k 2 {math.ceil(seconds)} {SELF}" if seconds is not None else SELF
+
+
 def shell(*, sudo: bool, seconds: float | None = None) -> str:
-    """The command that reads a script; with `seconds`, one that ends it and all it started after that time."""
-    limit = f"timeout -k 2 {math.ceil(seconds)} " if seconds is not None else ""
-    return f"sudo -H -n {limit}{SELF}" if sudo else f"{limit}{SELF}"
+    """The command that reads a script, as root with `sudo`. seconds: as for `limited`."""
+    return f"sudo -H -n {limited(seconds)}" if sudo else limited(seconds)
 
 
 # What else changes who a command runs as, or in what environment sudo starts it.

@@ -8,6 +8,7 @@ from typing import Any
 from pyinfra.api.config import Config
 
 from toolkit.engine.batch.apply import Applied, Apply, Observer
+from toolkit.engine.batch.coshell import Coshells
 from toolkit.engine.batch.facts import Answer, Facts
 from toolkit.engine.batch.link import Completed, Link
 from toolkit.engine.batch.machine import Deploy, Run
@@ -52,6 +53,7 @@ class Machine:
         self.config = config
         self.together = together or Together()
         self.facts = Facts(link, expected)
+        self.coshells = Coshells(link)
         self._apply: Apply | None = None
         self._last = ""
 
@@ -80,16 +82,21 @@ class Machine:
             self._last, self._apply = self._apply.current, None
 
     def script(self, script: str, *, sudo: bool, seconds: float | None = None, reads_only: bool = False) -> Completed:
-        """Run a shell script, which travels on standard input; `reads_only`: what is known of the machine stays true.
+        """Run a shell script, which travels on standard input.
 
+        reads_only: what is known of the machine stays true; such a script goes to a shell that is kept open.
         seconds: after that long it is ended, there, with exit status 124.
         """
-        if not reads_only:
-            self.facts.forget()
         # Read whole before it runs, and never waiting for input: a script must not eat its own next line.
         body = f"{{\n:\n{script}\n}} </dev/null\n"
         # The machine ends it; the way there and back has its own time.
         patience = seconds + PATIENCE_SECONDS if seconds is not None else None
+        if reads_only:
+            done = self.coshells.run(body, sudo=sudo, seconds=seconds, patience=patience)
+            if done is not None:
+                return done
+        else:
+            self.facts.forget()
         return self.link.execute(shell(sudo=sudo, seconds=seconds), [body.encode()], timeout=patience)
 
     def read(self, script: str, *, sudo: bool, seconds: float | None = None, apart: bool = False) -> Completed:
@@ -107,3 +114,8 @@ class Machine:
         except SudoRefusedError:
             return self.script(script, sudo=False, seconds=seconds, reads_only=True)
         return Completed(status, stdout.encode(), stderr.encode())
+
+    def close(self) -> None:
+        """Let go of the machine."""
+        self.coshells.close()
+        self.link.close()
