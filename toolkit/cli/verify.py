@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from toolkit.enrolment import Enrolment
     from toolkit.evidence.make import Made, Wanted
     from toolkit.journal import Run
-    from toolkit.lab import Lab, Vantage
+    from toolkit.lab import Vantage
     from toolkit.model import Machine, Secret
     from toolkit.targets import Job
     from toolkit.verify import CheckDone, CheckResult, VerifyResult
@@ -63,12 +63,13 @@ def _keep(job: Job, found: VerifyResult, entry: Run, wanted: Wanted) -> Made:
 def _examine(scope: Scope, job: Job, screenshots: Path | None) -> VerifyResult:
     from toolkit.engine import Session  # isort: skip - before anything that gevent must patch
     from toolkit.enrolment import Enrolment
+    from toolkit.lab import standing
     from toolkit.targets import targets_of
     from toolkit.verify import run
 
     enrolment = Enrolment(replace(job, machines=_with_counterparts(job)))
     commune, everything = enrolment.job.commune, enrolment.job
-    lab = lab_of(job.folder)
+    lab = standing(job.folder)
     nothing: dict[str, dict[str, object]] = {name: {} for name in everything.names}
     with Session(targets_of(everything, nothing), job.options(), scope.report.emit) as session:
         scope.report.phase("Connecting", everything.names)
@@ -100,22 +101,11 @@ def _with_counterparts(job: Job) -> tuple[Machine, ...]:
     return tuple(machine for machine in job.commune.machines if machine.name in names)
 
 
-def lab_of(folder: Path) -> Lab | None:
-    """The lab that was built from this inventory, when one is up here."""
-    from toolkit.lab import create
-    from toolkit.lab.places import RUNTIME
-
-    for place in sorted(RUNTIME.glob("*/town.json")):
-        lab = create(place.parent.name)
-        status = lab.status()
-        if status.up and Path(status.inventory) == folder.resolve():
-            return lab
-    return None
-
-
 def internet(folder: Path) -> Vantage | None:
     """The fake Internet of the lab that was built from this inventory, when one is up here."""
-    lab = lab_of(folder)
+    from toolkit.lab import standing
+
+    lab = standing(folder)
     return lab.vantage("internet") if lab else None
 
 
