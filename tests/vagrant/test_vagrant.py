@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -29,6 +30,21 @@ def until(what: Callable[[], bool], seconds: float) -> bool:
     while not (holds := what()) and time.monotonic() < deadline:
         time.sleep(2)
     return holds
+
+
+@pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
+def test_vagrant_finds_the_vagrantfile_valid(provider, tmp_path):
+    # Vagrant loads what it knows of VirtualBox only where that answers with a version; nothing else is asked of it here.
+    program = tmp_path / "VBoxManage"
+    program.write_text("#!/bin/sh\necho 7.0.20r163906\n", encoding="ascii")
+    program.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_DEFAULT_PROVIDER": provider,
+        "VAGRANT_DOTFILE_PATH": str(tmp_path / "dot"), "VAGRANT_CHECKPOINT_DISABLE": "1",
+    }  # fmt: skip
+    folder = Path(__file__).parents[2] / "vagrant"
+    done = subprocess.run(["vagrant", "validate"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "validated successfully" in done.stdout) == (0, True), done.stderr
 
 
 def test_three_machines_boot_kernels_of_their_own(town):

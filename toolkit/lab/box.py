@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +96,11 @@ def ensure(release: str, roles: set[str], say: Callable[[str], None]) -> dict[st
         for left in BOXES.glob("*.new"):
             shutil.rmtree(left)
         missing = {box: role for role, box in boxes.items() if not box.folder.is_dir()}
-        for box, role in missing.items():
-            say(f"Making the box {box.name} from Debian packages (once; kept in {BOXES})")
-            with aptcache.in_use() as port:
-                _build(box, release, role, port)
+        if missing:
+            what = "a box" if len(missing) == 1 else f"{len(missing)} boxes"
+            say(f"Making {what} of Debian {release} from its packages (once; kept in {BOXES})")
+            with aptcache.in_use() as port, ThreadPoolExecutor(len(missing)) as pool:
+                list(pool.map(lambda item: _build(item[0], release, item[1], port), missing.items()))
     return boxes
 
 
