@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ DISK = "8G"
 VAGRANT_MACS = "02:74:6b"
 COMMAND_LINE = "root=/dev/vda rw console=ttyS0 mitigations=off quiet"
 PARTS = ("vmlinuz", "initrd.img", "key")
+
+# Two that begin with an empty folder of Vagrant's would both fill it.
+ADDING = threading.Lock()
 
 INTERFACES = f"""\
 auto lo
@@ -120,7 +124,8 @@ def _build(box: Box, release: str, role: str, port: int) -> None:
     (new / "Vagrantfile").write_text(VAGRANTFILE, encoding="utf-8")
     _pack(new)
     VAGRANT_HOME.mkdir(parents=True, exist_ok=True)
-    _run("vagrant", "box", "add", "--force", "--name", box.name, str(new / "package.box"), env=environment())
+    with ADDING:
+        _run("vagrant", "box", "add", "--force", "--name", box.name, str(new / "package.box"), env=environment())
     for spent in ("box.img", "package.box"):
         (new / spent).unlink()
     new.rename(box.folder)
