@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from toolkit.model import Commune, Machine, Role, Secret, SshAddress
 if TYPE_CHECKING:
     from toolkit.engine import Options, Target
 
+# Minutes that one machine may take: for machines, or lines, that are slower than any should be.
+DEADLINE = "TELEKIT_DEADLINE"
 HOMELESS = "no address is known yet: give it `ssh` in commune.toml for its first time on the bench"
 
 
@@ -44,8 +47,21 @@ class Job:
 
         return Options(
             known_hosts=self.folder / FILE, identities=self.identities, parallel=self.parallel, debug=self.debug,
+            deadline_seconds=deadline_seconds(),
             memory=_cache() / f"{self.commune.slug}-{sha256(bytes(self.folder.resolve())).hexdigest()[:16]}.json",
         )  # fmt: skip
+
+
+def deadline_seconds() -> float:
+    """Seconds that one machine's plan or apply may take: half an hour, unless the environment names other minutes."""
+    said = os.environ.get(DEADLINE, "30")
+    try:
+        minutes = float(said)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < inf:
+        raise UsageError(f"${DEADLINE} is `{said}`", hint="how many minutes one machine may take, 30 if it is not set")
+    return minutes * 60
 
 
 def _cache() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -47,11 +48,14 @@ class Town:
         finally:
             self.seconds[step] = time.monotonic() - started
 
-    def telekit(self, *arguments: str, check: bool = True, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
+    def telekit(self, *arguments: str, check: bool = True, timeout: float = 3600) -> subprocess.CompletedProcess[str]:
         """Run `telekit ARGUMENTS` on this town's inventory as an operator does; `check`: it must end with 0."""
         program = Path(sys.executable).with_name("telekit")
         command = [str(program), *arguments, "--inventories", str(self.inventories), "--commune", "vagrant"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL,
+            env=os.environ | {"TELEKIT_DEADLINE": "60"},
+        )  # fmt: skip
         if check and done.returncode != 0:
             pytest.fail(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
         return done
