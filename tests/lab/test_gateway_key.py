@@ -237,3 +237,26 @@ def test_a_laptop_goes_back_when_the_new_key_is_not_answered_and_a_killed_comman
     assert book(town)["keys"][GATEWAY] == new
     assert until(lambda: works(town, LAPTOP) and works(town, OTHER), 90)
     assert (answers(town, old), answers(town, new)) == (False, True)
+
+
+def test_a_device_that_is_revoked_meanwhile_is_gone_from_both_interfaces_and_the_rest_goes_on(town):
+    old, mine = book(town)["keys"][GATEWAY], shell(town, f"{PRIVATE} | wg pubkey", LAPTOP)
+    away(town, OTHER)
+    try:
+        town.telekit("rotate", "--gateway", "--yes")
+        new = book(town)["successions"][GATEWAY]["key"]
+        assert all(mine in shell(town, f"wg show {interface} peers") for interface in ("wg0", "wg0-next"))
+        town.telekit("agent", "revoke", "m.durand", "--yes")
+        assert mine not in shell(town, "wg show wg0 peers; wg show wg0-next peers")
+        assert mine not in shell(town, "cat /etc/wireguard/*.conf /etc/wireguard/preshared.keys /etc/telekit/access.json")
+        assert (answers(town, old), answers(town, new)) == (False, False)
+    finally:
+        back(town, OTHER)
+    town.telekit("agent", "resume", "m.durand")
+    town.telekit("provision", "--yes")
+    assert until(lambda: works(town, LAPTOP) and works(town, OTHER))
+    assert until(lambda: "every device uses the new one" in status_of(town), 60)
+    drift = town.telekit("drift", check=False)
+    assert drift.returncode == 0, drift.stdout
+    town.telekit("provision", "--yes")
+    assert book(town)["keys"][GATEWAY] == new
