@@ -21,6 +21,7 @@ RELEASES = ("trixie",)
 
 FINANCES, MESSAGERIE = "10.77.1.11", "10.77.1.12"
 FORMER, LATTER, DNS = "10.77.1.20", "10.77.1.30", "10.77.0.54"
+FORMER6 = "fd77:77::1:20"
 NAME = "paie.lab.example"
 SCHEDULE = "/etc/telekit/access.json"
 MINUTE = 75
@@ -28,14 +29,16 @@ CONNECT = "timeout 4 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/dev/null && 
 COUNT = "exec 3<>/dev/tcp/{address}/443; printf 'GET /count HTTP/1.0\\r\\n\\r\\n' >&3; exec cat <&3"
 # The two laptops: made by hand, in a network of the fake internet each.
 LAPTOPS = {"portable-041": ("home", "10.177.0.2"), "portable-042": ("internet", "10.177.0.3")}
+SIX = {"10.177.0.2": "fd77:77:77::2", "10.177.0.3": "fd77:77:77::3"}
 SERVER = """\
-import socketserver
+import socket, socketserver
 class Echo(socketserver.BaseRequestHandler):
     def handle(self):
         while data := self.request.recv(100):
             self.request.sendall(data)
 socketserver.ThreadingTCPServer.allow_reuse_address = True
-socketserver.ThreadingTCPServer(("", 8080), Echo).serve_forever()
+socketserver.ThreadingTCPServer.address_family = socket.AF_INET6
+socketserver.ThreadingTCPServer(("::", 8080), Echo).serve_forever()
 """
 
 
@@ -76,13 +79,14 @@ class Scene:
         place, address = LAPTOPS[laptop]
         interface = f"wg{laptop[-3:]}-{self.town.lab.name[-6:]}"
         server = self.gateway("wg show wg0 public-key")
-        peer = f"[Peer]\nPublicKey = {server}\nEndpoint = 198.18.0.2:51820\nAllowedIPs = 0.0.0.0/0\nPersistentKeepalive = 1\n"
-        configuration = f"[Interface]\nPrivateKey = {self.keys[laptop][0]}{peer}"
+        peer = f"[Peer]\nPublicKey = {server}\nEndpoint = 198.18.0.2:51820\nAllowedIPs = 0.0.0.0/0, ::/0\n"
+        configuration = f"[Interface]\nPrivateKey = {self.keys[laptop][0]}{peer}PersistentKeepalive = 1\n"
         script = (
             f"ip link del {interface} 2>/dev/null && sleep 1; {self.wireguard} {interface} >&2"
             f" && wg setconf {interface} /dev/stdin"
             f" && ip address add {address}/32 dev {interface} && ip link set {interface} up mtu 1420"
             f" && ip route replace 10.77.0.0/20 dev {interface} src {address}"
+            f" && ip address add {SIX[address]}/128 dev {interface} && ip route replace fd77:77::/64 dev {interface}"
         )
         done = self.town.lab.vantage(place).run(["bash", "-c", script], stdin=configuration)
         assert done.returncode == 0, done.stderr
@@ -129,7 +133,7 @@ def written(folder: Path, scene: Scene) -> None:
     """The commune of the lab, with an access that ends tomorrow, a server known by its name, and two laptops' keys."""
     toml, agents = folder / "commune.toml", folder / "agents.csv"
     text = toml.read_text(encoding="utf-8").replace('["10.77.0.53"]', f'["{DNS}"]')
-    text = text.replace('["etat-civil", "messagerie"]', '["etat-civil", "messagerie", "paie"]')
+    text = text.replace('"messagerie", "telephonie"]', '"messagerie", "telephonie", "paie"]')
     text += f'\n[application.paie]\ntitle = "Paie"\nhost  = "{NAME}"\ntcp   = [8080]\n'
     toml.write_text(text, encoding="utf-8")
     people = agents.read_text(encoding="utf-8").replace("bureau-finances-03;;", f"bureau-finances-03;;{tomorrow()}")
@@ -152,8 +156,10 @@ def scene(lone_gateway, tmp_path_factory) -> Iterator[Scene]:
     scene = Scene(lone_gateway, folder / "wireguard-go", folder / "names")
     written(lone_gateway.inventory, scene)
     scene.shell("servers", f"for a in {DNS} {FORMER} {LATTER}; do ip address add $a/20 dev lan0; done")
+    scene.shell("servers", f"ip address add {FORMER6}/64 dev lan0")
     scene.names.write_text(f"{FORMER} {NAME}\n", encoding="ascii")
     listen = ["--no-resolv", "--no-hosts", f"--listen-address={DNS}", "--bind-interfaces", f"--addn-hosts={scene.names}"]
+    listen += [f"--local=/{NAME}/"]  # that it has no address of the other version of IP is an answer too
     place = lone_gateway.lab.vantage("servers")
     started = [
         place.popen(["dnsmasq", "--keep-in-foreground", "--user=root", *listen, f"--pid-file={scene.names}.pid"]),
@@ -190,6 +196,16 @@ def test_a_server_known_by_its_name_is_followed_when_its_address_changes(scene):
     assert scene.reach("portable-042", FORMER, 8080) == "refused"
     assert f"{NAME}: {FORMER} → {FORMER}, {LATTER}" in scene.gateway("journalctl -u telekit-access --no-pager")
     assert scene.provision() == []
+
+
+def test_a_server_that_has_an_ipv6_address_too_is_reached_there_by_whom_it_is_for(scene):
+    scene.resolve_to(LATTER, FORMER6)
+    assert until(lambda: scene.reach("portable-042", FORMER6, 8080) == "open")
+    assert scene.reach("portable-041", FORMER6, 8080) == "refused"
+    scene.resolve_to(LATTER)
+    scene.gateway("/usr/local/lib/telekit/access apply --overlap 0")
+    scene.gateway("sleep 1; /usr/local/lib/telekit/access apply --overlap 0")
+    assert scene.reach("portable-042", FORMER6, 8080) == "refused"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.7.7", "10.77.0.1", "10.177.0.3", "198.18.0.100"])

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.lab
 
 ASK_UDP = """
 import socket, sys
-line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+line = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 line.settimeout(3)
 line.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
 print(line.recv(1000).decode())
@@ -90,6 +90,13 @@ def test_every_application_of_the_inventory_answers_on_its_ports(outpost):
     assert answer == {"application": "etat-civil", "server": "10.77.1.13:5000/udp", "client": "10.77.0.10"}
 
 
+def test_an_application_answers_by_ipv6(outpost):
+    for ask, port, protocol in ((ASK_TCP, 5061, "tcp"), (ASK_UDP, 5060, "udp")):
+        answer = json.loads(python(outpost, "admin", ask, "fd77:77::1:14", str(port)).stdout)
+        server = f"[fd77:77::1:14]:{port}/{protocol}"
+        assert answer == {"application": "telephonie", "server": server, "client": "fd77:77::10"}
+
+
 def test_an_application_answers_a_browser_and_counts_for_who_watches_a_stream(outpost):
     page = python(outpost, "admin", FETCH, "GET", "http://messagerie.lab.example:443/")
     assert json.loads(page.stdout)["application"] == "messagerie"
@@ -101,6 +108,7 @@ def test_nothing_of_the_town_hall_is_reachable_from_the_internet_or_from_home(ou
     for place in ("internet", "home"):
         assert not reaches(outpost, place, "10.77.1.11", 443)
         assert not reaches(outpost, place, "10.77.2.21", 22)
+        assert not reaches(outpost, place, "fd77:77::1:14", 5061)
 
 
 def test_a_home_is_hidden_behind_its_router(outpost):
@@ -117,9 +125,21 @@ def test_a_home_is_hidden_behind_its_router(outpost):
     assert reaches(outpost, "home", lease, 22)
 
 
-def laptop_address(outpost) -> str:
-    shown = json.loads(outpost.lab.machine("portable-041").run(["ip", "-json", "-4", "address", "show", "eth0"]).stdout)
-    return shown[0]["addr_info"][0]["local"]
+def laptop_address(outpost, version: int = 4) -> str:
+    ask = ["ip", "-json", f"-{version}", "address", "show", "dev", "eth0", "scope", "global"]
+    found = json.loads(outpost.lab.machine("portable-041").run(ask).stdout)
+    return next((address["local"] for card in found for address in card.get("addr_info", ())), "")
+
+
+def test_a_home_has_ipv6_without_nat_and_lets_nothing_in(outpost):
+    wait_until(lambda: laptop_address(outpost, 6).startswith("2001:db8:10:"), seconds=20)
+    laptop = outpost.lab.machine("portable-041")
+    assert "default via fe80::" in laptop.run(["ip", "-6", "route"]).stdout
+    for place in ("portable-041", "home"):
+        hello = python(outpost, place, FETCH, "GET", "http://www6.internet.example/").stdout
+        assert hello.startswith("telekit lab: this is the internet, you are 2001:db8:10:"), place
+    assert not reaches(outpost, "internet", laptop_address(outpost, 6), 22)
+    assert reaches(outpost, "home", laptop_address(outpost, 6), 22)
 
 
 def test_a_laptop_at_home_has_its_address_router_and_resolver_from_dhcp(outpost):
@@ -240,8 +260,10 @@ def test_up_with_another_release_is_refused_while_it_runs(outpost):
 
 def test_nothing_of_the_lab_shows_in_the_computers_own_network(outpost):
     own = subprocess.run(["ip", "address"], capture_output=True, text=True, check=True).stdout
-    routes = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=True).stdout
-    assert not any(lab in own + routes for lab in ("10.77.", "198.18.", "192.168.1.", "10.177."))
+    shown = [["ip", family, "route", "show", "table", "all"] for family in ("-4", "-6")]
+    routes = "".join(subprocess.run(one, capture_output=True, text=True, check=True).stdout for one in shown)
+    ranges = ("10.77.", "198.18.", "192.168.1.", "10.177.", "2001:db8:1", "fd77:")
+    assert not any(lab in own + routes for lab in ranges)
 
 
 def test_a_machine_knows_nothing_of_the_computers_apt_cache_but_through_the_internet(outpost):

@@ -35,7 +35,11 @@ attempt("name", lambda: socket.gethostbyname("www.internet.example"))
 attempt("page", lambda: page("198.18.0.100"))
 attempt("box", lambda: page("192.168.1.1"))
 attempt("question", question)
+attempt("page6", lambda: page("2001:db8:18::100"))
+attempt("box6", lambda: page("2001:db8:10::1"))
 """
+# What becomes of attempts to get out beside the tunnel: refused at once, as by a router that may not.
+BESIDE = {"box": "OSError", "question": "PermissionError", "box6": "PermissionError"}
 # A browser that says what it saw, and stays open as browsers do.
 BROWSER = f"#!/usr/bin/python3\n{TALK}\nimport time\ntime.sleep(30)\n"
 
@@ -144,12 +148,12 @@ def test_the_antivirus_is_not_the_agents_to_stop(laptop) -> None:
 
 
 def test_through_the_tunnel_the_agent_reaches_the_internet_and_beside_it_nothing(laptop) -> None:
-    assert talk(laptop) == {"name": INTERNET, "page": "198.18.0.2", "box": "OSError", "question": "PermissionError"}
+    assert talk(laptop) == {"name": INTERNET, "page": "198.18.0.2", "page6": "2001:db8:18::2", **BESIDE}
 
 
 def test_without_the_tunnel_the_agent_reaches_nothing_and_resolves_nothing(laptop) -> None:
     shell(laptop, "systemctl stop wg-quick@wg0")
-    assert talk(laptop) == {"name": "gaierror", "page": "OSError", "box": "OSError", "question": "PermissionError"}
+    assert talk(laptop) == {"name": "gaierror", "page": "OSError", "page6": "PermissionError", **BESIDE}
 
 
 @pytest.mark.parametrize("tunnel", ["up", "down"])
@@ -160,12 +164,13 @@ def test_a_portal_is_for_one_browser_and_the_way_closes_with_it(laptop, tunnel: 
     since = shell(laptop, "date '+%Y-%m-%d %H:%M:%S'")
     assert "s'ouvre" in as_agent(laptop, "telekit-portail")
     journal = f"journalctl -u telekit-portal --since '{since}' -o cat --no-pager"
-    assert until(lambda: "question" in shell(laptop, journal))
+    assert until(lambda: "box6" in shell(laptop, journal))
     seen = shell(laptop, journal)
     # The browser asks the network's own resolver and has the network's own address; the box itself has no web page.
-    assert {"name": INTERNET, "page": "198.18.0.10", "box": "ConnectionRefusedError", "question": "True"}.items() <= words(
-        seen
-    ).items()
+    told = words(seen)
+    assert {"name": INTERNET, "page": "198.18.0.10", "box": "ConnectionRefusedError", "question": "True"}.items() <= told.items()
+    assert told["page6"].startswith("2001:db8:10:")
+    assert told["box6"] == "ConnectionRefusedError"
     assert f"pour {AGENT}" in seen
     assert talk(laptop)["question"] == "PermissionError"
     assert "443" in shell(laptop, "nft list set inet telekit portal")
@@ -200,8 +205,10 @@ def test_a_home_network_with_the_town_halls_addresses_does_not_hide_the_town_hal
         shell(laptop, "ip address delete 10.77.2.99/20 dev eth0")
 
 
-def test_from_the_home_network_no_port_answers(laptop) -> None:
-    address = shell(laptop, "ip -4 -o address show eth0 | sed 's/.* inet \\([^/]*\\).*/\\1/'")
+@pytest.mark.parametrize("version", [4, 6])
+def test_from_the_home_network_no_port_answers(laptop, version: int) -> None:
+    address = shell(laptop, f"ip -{version} -o address show eth0 scope global | sed -n '1s/.* inet6\\? \\([^/]*\\).*/\\1/p'")
+    assert address
     ask = (
         "for p in 22 53 111 631 3389 5353 5355; do timeout 1 bash -c 'exec 3<>/dev/tcp/{}/'$p 2>/dev/null && echo $p; done; true"
     )
@@ -224,6 +231,20 @@ def test_a_gateway_that_moved_is_found_by_its_name(laptop) -> None:
     shell(laptop, f"systemctl restart wg-quick@wg0; systemctl stop telekit-endpoint.service; {elsewhere}")
     assert until(lambda: connected(laptop), 60)
     assert shell(laptop, "wg show wg0 endpoints | cut -f 2") == "198.18.0.2:51820"
+
+
+def test_where_only_ipv6_leads_to_the_gateway_the_tunnel_goes_by_it(laptop) -> None:
+    """As at home where IPv4 is broken, or the gateway's IPv4 address is."""
+    shell(laptop, "nft insert rule inet box forward ip daddr 198.18.0.2 drop", place="homebox")
+    try:
+        shell(laptop, "systemctl restart wg-quick@wg0")
+        assert until(lambda: connected(laptop), 90)
+        assert shell(laptop, "wg show wg0 endpoints | cut -f 2") == "[2001:db8:18::2]:51820"
+        assert talk(laptop) == {"name": INTERNET, "page": "198.18.0.2", "page6": "2001:db8:18::2", **BESIDE}
+    finally:
+        shell(laptop, "nft delete rule inet box forward handle $(nft -a list chain inet box forward "
+                      "| sed -n 's/.*198.18.0.2 drop # handle //p')", place="homebox")  # fmt: skip
+        shell(laptop, "systemctl restart wg-quick@wg0")
 
 
 def test_the_weekly_scan_takes_away_what_nobody_opened(quarantine) -> None:

@@ -18,7 +18,7 @@ RELEASES = ("trixie",)
 GATEWAY, OWN, SHARED, FINANCE, FRONT = "gw-mairie", "bureau-finances-03", "bureau-partage-01", "portable-041", "portable-042"
 FIREWALL, RUN = "firewall-is-the-one-of-the-boot", "services-run"
 LEAKS = {"nothing-leaves-beside-the-tunnel", "nothing-leaves-while-the-tunnel-is-down"}
-FRONT_IP = "10.177.0.3"
+FRONT_IP, FINANCE_IP6 = "10.177.0.3", "fd77:77:77::2"
 # Of a function that nobody has: it is tried from the last address of the tunnel.
 PROFILE, GUEST_IP = "profile-is-as-the-matrix-says:direction", "10.177.0.254"
 # The first packet of each connection to the application is lost, and comes again a second later.
@@ -96,6 +96,9 @@ ON_THE_GATEWAY = (
               perhaps=frozenset({"no-unit-has-failed"}), mend=RELOAD),
     _sabotage("SSH of the gateway is open to the world", GATEWAY, "nft insert rule inet telekit input tcp dport 22 accept",
               {FIREWALL, "no-tcp-port-answers", PROFILE}, "firewall", mend=RELOAD),
+    _sabotage("SSH of the gateway is open to the world by IPv6 alone", GATEWAY,
+              "nft insert rule inet telekit input ip6 saddr 2000::/3 tcp dport 22 accept", {FIREWALL, "no-tcp-port-answers"},
+              "firewall", mend=RELOAD),
     _sabotage("unbound answers the world", GATEWAY,
               "printf 'server:\\n    interface: 198.51.100.10\\n    access-control: 0.0.0.0/0 allow\\n    ip-freebind: yes\\n' "
               "> /etc/unbound/unbound.conf.d/zz-open.conf; nft insert rule inet telekit input udp dport 53 accept; "
@@ -108,6 +111,12 @@ ON_THE_GATEWAY = (
     _sabotage("an application is open to a laptop by the other protocol", GATEWAY,
               f"nft add element inet telekit access4 '{{ {FRONT_IP} . 10.77.1.12 . udp . 443 }}'", cells("applications"),
               "firewall", mend=RELOAD, seen_from=FRONT),
+    _sabotage("an application is open to a laptop by IPv6", GATEWAY,
+              f"nft add element inet telekit access6 '{{ {FINANCE_IP6} . fd77:77::1:14 . tcp . 5061 }}'",
+              {"is-refused-application:telephonie", *cells("applications")}, "firewall", mend=RELOAD, seen_from=FINANCE),
+    _sabotage("the LAN's IPv6 network is taken for a part of the Internet", GATEWAY,
+              "nft flush set inet telekit local6", {"is-refused-application:telephonie", *cells("applications", "desktops")},
+              "firewall", mend=RELOAD, seen_from=FINANCE),
     _sabotage("a laptop may go to SSH of a desktop", GATEWAY,
               f"nft add element inet telekit access4 '{{ {FRONT_IP} . 10.77.2.21 . tcp . 22 }}'", cells("desktops"), "firewall",
               mend=RELOAD, seen_from=FRONT),

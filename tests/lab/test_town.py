@@ -43,6 +43,7 @@ def test_verify_finds_nothing_to_mend_and_checks_everything(provisioned, tmp_pat
     assert len(cases) == int(suites.get("tests")) > 80
     assert {case.get("name") for case in cases if case.find("skipped") is not None} <= UNCHECKABLE
     assert "Tout ce qui a été contrôlé est en ordre." in (tmp_path / "verify.html").read_text(encoding="utf-8")
+    by_ipv6(cases)
     pictures = sorted(tmp_path.glob("*.png"))
     assert [p.name for p in pictures] == ["portable-041_bureau-finances-03.png", "portable-042_bureau-partage-01.png"]
     for picture in pictures:
@@ -57,6 +58,20 @@ def test_the_internet_is_reached_through_the_town_hall(provisioned):
     done = provisioned.lab.machine("portable-041").run(["bash", "-c", hello], timeout=20)
     # The address of the gateway, not that of the home's router.
     assert done.stdout.strip().endswith("you are 198.18.0.2"), done.stderr
+
+
+def by_ipv6(cases: list[Xml.Element]) -> None:
+    """Every part of the matrix has cells of both versions of IP and both protocols; the outside and leaks were tried by both."""
+    seen = [(str(case.get("name")), case.findtext("system-out") or "") for case in cases]
+    parts = [detail for name, detail in seen if name.endswith("as-the-matrix-says")]
+    assert len(parts) == 10
+    for kind in ("IPv4 TCP", "IPv4 UDP", "IPv6 TCP", "IPv6 UDP"):
+        assert [detail for detail in parts if kind not in detail] == []
+    for name, words in (("no-tcp-port-answers", "2001:db8:18::2"), ("no-udp-port-answers", "2001:db8:18::2"),
+                        ("drops-forged-tunnel-addresses", "fd77:77:77::"),
+                        ("nothing-leaves-beside-the-tunnel", "a way to the IPv6 Internet"),
+                        ("nothing-leaves-while-the-tunnel-is-down", "a way to the IPv6 Internet")):  # fmt: skip
+        assert [detail for check, detail in seen if check == name and words not in detail] == [], name
 
 
 def size(picture: Path) -> tuple[int, int]:

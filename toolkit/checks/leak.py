@@ -73,8 +73,9 @@ table inet telekit_verify {{
 }}
 RULES
 route=$(ip -o route get {world} 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
-# A network here may have no IPv6 of its own: with this much of it, IPv6 can be tried all the same.
-ip -6 route add {world6}/128 dev {card} metric 4000 2>/dev/null
+# Where the network here has no IPv6 of its own, with this much of it IPv6 can be tried all the same.
+way6=$(ip -6 -o route show default table main 2>/dev/null | grep -qv unreachable && echo true || echo false)
+$way6 || ip -6 route add {world6}/128 dev {card} metric 4000 2>/dev/null
 ( {knock}) > $1/knocked 2>&1 &
 (getent ahosts verify-$$.{domain}; getent ahosts verify-$$.example) >/dev/null 2>&1 &
 if command -v ping >/dev/null; then
@@ -87,7 +88,7 @@ fi
 sleep 3.2
 down=$(systemctl is-active --quiet wg-quick@wg0 && echo false || echo true)
 {{
-  printf '{{"route": "%s", "down": %s, "table": ' "$route" "$down"
+  printf '{{"route": "%s", "down": %s, "way6": %s, "table": ' "$route" "$down" "$way6"
   nft -j --numeric-protocol list table inet telekit_verify || echo null
   echo '}}'
 }} > $1/result.new
@@ -100,9 +101,10 @@ WAYS = (("tcp", 22), ("tcp", 53), ("tcp", 80), ("tcp", 443), ("tcp", 853), ("udp
 # Where names are asked of everybody on the network.
 CROWD = (("224.0.0.251", 5353), ("224.0.0.252", 5355), ("ff02::fb%{card}", 5353), ("ff02::1:3%{card}", 5355))
 SURROUNDINGS = """\
-ip -o route show default table main | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p' | head -n 1
+ways() { ip -o route show default table main; ip -6 -o route show default table main; }
+ways | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p' | head -n 1
 echo @@@
-ip -o route show default table main | sed -n 's/.* via \\([^ ]*\\).*/\\1/p' | head -n 1
+ways | sed -n 's/.* via \\([^ ]*\\) dev \\([^ ]*\\).*/\\1 \\2/p' | sed 's/^\\(fe80:[^ ]*\\) /\\1%/; s/ .*//' | sort -u
 sed -n 's/^nameserver *//p' /run/telekit/resolv.conf 2>/dev/null
 true
 """
@@ -112,7 +114,7 @@ true
 class Leak:
     """What left beside the tunnel. down: the tunnel was down meanwhile; route: the card by which the Internet is reached.
 
-    tried: packets that came as far as the filters, by kind, as in "tcp4".
+    tried: packets that came as far as the filters, by kind, as in "tcp4". way6: the network here leads to the IPv6 Internet.
     """
 
     packets: int
@@ -120,6 +122,7 @@ class Leak:
     where: tuple[str, ...]
     route: str
     down: bool
+    way6: bool = False
 
     def __str__(self) -> str:
         return f"{self.packets} packets, to {', '.join(self.where[:8]) or 'somewhere'}"
@@ -127,7 +130,8 @@ class Leak:
     @property
     def attempts(self) -> str:
         """How much was tried of what, as in: IPv4 TCP 20, IPv4 UDP 30."""
-        return ", ".join(f"IPv{kind[-1]} {kind[:-1].upper()} {number}" for kind, number in sorted(self.tried.items()))
+        kinds = ", ".join(f"IPv{kind[-1]} {kind[:-1].upper()} {number}" for kind, number in sorted(self.tried.items()))
+        return f"{kinds} packets{', where there is a way to the IPv6 Internet' if self.way6 else ''}"
 
 
 def look_for_leaks(subject: Subject, *, down: bool) -> Leak:
@@ -189,4 +193,5 @@ def _leak(found: Mapping[str, Any]) -> Leak:
             at, protocol, port = element["elem"]["val"]["concat"]
             where.append(f"{at} {NUMBERS.get(str(protocol), protocol)}/{port}")
     tried = {name.removeprefix("tried_"): number for name, number in counters.items() if name.startswith("tried_")}
-    return Leak(counters["leaked4"] + counters["leaked6"], tried, tuple(where), str(found["route"]), bool(found["down"]))
+    left = counters["leaked4"] + counters["leaked6"]
+    return Leak(left, tried, tuple(where), str(found["route"]), bool(found["down"]), bool(found["way6"]))

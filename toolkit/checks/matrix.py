@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeVar
 
-from toolkit.checks.probe import SSH_PORT, Door, addresses, granted, places
+from toolkit.checks.probe import SSH_PORT, Door, addresses, granted, own_addresses, places
 from toolkit.checks.stranger import stranger
 from toolkit.checks.subject import Subject
-from toolkit.model import RDP_PORT, Address, Laptop, Mode
+from toolkit.model import RDP_PORT, Address, Desktop, Gateway, Laptop, Mode
 
 PROTOCOLS = ("tcp", "udp")
 # Of more desktops, or more laptops of others, so many are tried, spread over all of them.
@@ -78,13 +78,22 @@ def _desktops(subject: Subject) -> Iterator[Cell]:
     agent = subject.commune.agent_of.get(subject.name)
     own = [d for d in subject.commune.desktops if agent and d.name == agent.desktop]
     for desktop in dict.fromkeys([*own, *spread(subject.commune.desktops)]):
-        for port in (RDP_PORT, SSH_PORT):
-            for door in (Door(protocol, desktop.address, port) for protocol in PROTOCOLS):
+        for address in _through_tunnel(subject, desktop):
+            for door in (Door(protocol, address, port) for port in (RDP_PORT, SSH_PORT) for protocol in PROTOCOLS):
                 yield Cell(door, door in mine)
 
 
+def _through_tunnel(subject: Subject, machine: Gateway | Desktop) -> Iterator[Address]:
+    """The machine's addresses to which the tunnel leads: those on the LAN; and any of IPv6, if the Internet is behind it too."""
+    network, six = subject.commune.network, subject.laptop.tunnel_address6 is not None
+    for address in own_addresses(subject, machine):
+        on_lan = address == machine.address or any(address in lan for lan in network.lan)
+        if on_lan if address.version == 4 else six and (on_lan or network.mode is Mode.FULL):
+            yield address
+
+
 def _gateway(subject: Subject) -> Iterator[Cell]:
-    """Names and time at its tunnel addresses, and nothing else; nothing at all at its address on the LAN."""
+    """Names and time at its tunnel addresses, and nothing else; nothing at all at its other addresses."""
     commune = subject.commune
     for inside in (commune.gateway_address(), commune.gateway_address6()):
         if inside and (inside.version == 4 or subject.laptop.tunnel_address6):
@@ -92,8 +101,8 @@ def _gateway(subject: Subject) -> Iterator[Cell]:
             yield Cell(Door("udp", inside, NTP), True)
             yield from (Cell(Door(protocol, inside, port), False) for port in OF_A_GATEWAY for protocol in PROTOCOLS)
             yield Cell(Door("tcp", inside, NTP), False)
-    if commune.gateway.address:
-        yield from (Cell(Door(p, commune.gateway.address, port), False) for port in OF_A_GATEWAY for p in PROTOCOLS)
+    for address in _through_tunnel(subject, commune.gateway):
+        yield from (Cell(Door(protocol, address, port), False) for port in OF_A_GATEWAY for protocol in PROTOCOLS)
 
 
 def _laptops(subject: Subject) -> Iterator[Cell]:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from toolkit.checks.declare import NotCheckedError
 from toolkit.checks.remote import script
 from toolkit.checks.subject import Subject
-from toolkit.model import RDP_PORT, Access, Address, Application, Commune, Laptop
+from toolkit.model import RDP_PORT, Access, Address, Application, Commune, Desktop, Gateway, Laptop
 
 SSH_PORT = 22
 # Code points that nobody uses: verify's own packets, and those that it sends under a false address.
@@ -51,6 +51,18 @@ class Answer:
 
 
 Places = Mapping[str, Sequence[Address]]
+OWN_ADDRESSES = 'ip -o address show scope global | awk \'$2 != "wg0" { sub("/.*", "", $4); print $4 }\''
+
+
+def own_addresses(subject: Subject, machine: Gateway | Desktop) -> Sequence[Address]:
+    """A machine's addresses but for the tunnel's: that of the inventory, then the others, if the machine can be asked."""
+    known: list[Address] = [machine.address] if machine.address else []
+    try:
+        there = subject.other(machine)
+        said = there.once("addresses", lambda: there.output(OWN_ADDRESSES)).split()
+    except (NotCheckedError, AssertionError):
+        said = []
+    return list(dict.fromkeys([*known, *map(ip_address, said)]))
 
 
 def places(subject: Subject) -> Places:

@@ -41,9 +41,12 @@ class Scan:
         return shown + (f" and {len(mine) - SHOWN} more" if len(mine) > SHOWN else "")
 
 
-def scan(outside: Outside, host: str, tcp: tuple[int, int] = TCP_PORTS, udp: Sequence[int] = UDP_PORTS) -> Scan:
-    """Ask the host from outside at these ports (tcp: the first and the last); all of them take some three seconds."""
-    order = {"host": host, "tcp": tcp, "udp": list(udp), "payloads": PAYLOADS, "patience": PATIENCE}
+def scan(outside: Outside, *hosts: str, tcp: tuple[int, int] = TCP_PORTS, udp: Sequence[int] = UDP_PORTS) -> Scan:
+    """Ask from outside at these ports (tcp: the first and the last) of the first IPv4 and the first IPv6 address of these hosts.
+
+    All of them take some three seconds an address.
+    """
+    order = {"hosts": hosts, "tcp": tcp, "udp": list(udp), "payloads": PAYLOADS, "patience": PATIENCE}
     done = outside.run(["sh", "-s"], timeout=80.0, stdin=script("scanner", "scan", **order))
     assert done.returncode == 0, f"the scan itself failed: {done.stderr.strip().splitlines()[-1:]}"
     found = json.loads(done.stdout)

@@ -76,7 +76,7 @@ def _root_password(root: Path) -> str:
 
 
 def interfaces(cards: tuple[Card, ...]) -> str:
-    """Write /etc/network/interfaces as Debian's installer writes it."""
+    """Write /etc/network/interfaces as Debian's installer writes it, IPv6 beside IPv4 where the machine has it."""
     parts = ["auto lo\niface lo inet loopback\n"]
     for card in cards:
         if not card.addresses:
@@ -85,6 +85,10 @@ def interfaces(cards: tuple[Card, ...]) -> str:
         lines = [f"auto {card.name}", f"iface {card.name} inet static", f"    address {card.addresses[0]}"]
         if card.router:
             lines.append(f"    gateway {card.router}")
+        for address in card.addresses[1:]:
+            # Who else might have the address is not asked: it would hold up each boot for a second.
+            lines += [f"iface {card.name} inet6 static", f"    address {address}", "    dad-attempts 0"]
+            lines += [f"    gateway {card.router6}"] if card.router6 else []
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.lab.town import HOME_LEASES, HOME_ROUTER, INTERNET_ROUTER, Town
+from toolkit.lab.town import HOME_LEASES, HOME_NETWORK6, HOME_ROUTER6, INTERNET_ROUTER, Town
 
 COMMON = """\
 # Written by telekit's lab.
@@ -27,15 +27,26 @@ def configurations(town: Town, folder: Path) -> dict[str, str]:
 def _internet(town: Town) -> str:
     """Knows what the internet may know, and says of everything else that it does not exist."""
     lines = [f"listen-address={INTERNET_ROUTER}", "local=/#/"]
-    lines += [f"host-record={name},{address}" for name, address in town.public_names.items()]
+    lines += _records(town, town.public_names)
     return COMMON + "\n".join(lines) + "\n"
 
 
+def _records(town: Town, names: dict[str, str]) -> list[str]:
+    both = {name: ",".join([address, *filter(None, [town.names6.get(name)])]) for name, address in names.items()}
+    return [f"host-record={name},{addresses}" for name, addresses in both.items()]
+
+
 def _home(folder: Path) -> str:
+    """A box as most of them are: IPv4 by DHCP; an IPv6 network and a resolver announced, the resolver by DHCP too."""
     lines = [
-        f"listen-address={HOME_ROUTER}",
+        # Announcements go by the card, not by an address.
+        "interface=in0",
+        "except-interface=lo",
         f"server={INTERNET_ROUTER}",
         f"dhcp-range={HOME_LEASES}",
+        f"dhcp-range={HOME_NETWORK6},ra-stateless",
+        f"dhcp-option=option6:dns-server,[{HOME_ROUTER6}]",
+        "enable-ra",
         "dhcp-authoritative",
         "no-ping",
         f"dhcp-leasefile={folder / 'leases'}",
@@ -49,7 +60,7 @@ def _town_hall(town: Town) -> str:
     own = {name: ip for name, ip in town.public_names.items() if name.endswith(tuple(f".{z}" for z in town.zones))}
     lines = [f"listen-address={town.dns}", f"server={INTERNET_ROUTER}", "cache-size=0"]
     lines += [f"local=/{zone}/" for zone in town.zones]
-    lines += [f"host-record={name},{address}" for name, address in (own | town.internal_names).items()]
+    lines += _records(town, own | town.internal_names)
     return COMMON + "\n".join(lines) + "\n"
 
 

@@ -44,17 +44,17 @@ def entered(namespace: str | None) -> Iterator[None]:
         os.close(own)
 
 
-def new_socket(namespace: str | None, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-    """A non-blocking IPv4 socket that lives in the namespace."""
+def new_socket(namespace: str | None, address: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """A non-blocking socket of the address's version of IP that lives in the namespace."""
     with entered(namespace):
-        made = socket.socket(socket.AF_INET, kind)
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     made.setblocking(False)
     return made
 
 
 def bound_socket(namespace: str | None, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """A socket of the namespace bound to the address and port; a TCP one listens."""
-    made = new_socket(namespace, kind)
+    made = new_socket(namespace, address, kind)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))

@@ -10,9 +10,9 @@ from toolkit.lab.town import Card, Guest, Host, Town
 SWITCH = "switch"
 BRIDGES = ("wan", "lan", "bench", "home")
 
-# What every box at home and every town hall's router does: hide the inside behind its own address, let nothing in.
+# What every box at home and every town hall's router does: hide the inside behind its own IPv4 address, let nothing in.
 ROUTER_RULES = """\
-table ip box {
+table inet box {
   chain forward {
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
@@ -20,7 +20,7 @@ table ip box {
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    oifname "wan0" masquerade
+    oifname "wan0" meta nfproto ipv4 masquerade
   }
 }
 """
@@ -59,9 +59,10 @@ def port_of(card: Card, index: int) -> str:
     return f"m{index}-{card.name}"
 
 
-def _namespace(name: str) -> list[str]:
+def _namespace(name: str, further: str = "") -> list[str]:
+    """further: what else is set there before there is any card."""
     # A new namespace inherits IPv4 settings from the computer's own, where containers' software often turns forwarding on.
-    settle = "for key in ip_forward conf/all/forwarding; do echo 0 > /proc/sys/net/ipv4/$key; done"
+    settle = f"for key in ip_forward conf/all/forwarding; do echo 0 > /proc/sys/net/ipv4/$key; done{further}"
     return [
         f"ip netns add {name}",
         f"nsenter --net=/run/netns/{name} sh -c '{settle}'",
@@ -78,7 +79,11 @@ def _card(namespace: str, card: Card, port: str) -> list[str]:
 
 
 def _host(host: Host, port: str) -> list[str]:
-    lines = _namespace(host.name)
+    # Nobody has the same address, and a server is there at once.
+    further = "; for key in all default; do echo 0 > /proc/sys/net/ipv6/conf/$key/accept_dad; done"
+    forwarded = [key for key, wanted in (("ipv4", host.forwards), ("ipv6", host.forwards or host.forwards6)) if wanted]
+    further += "".join(f"; echo 1 > /proc/sys/net/{key}/conf/all/forwarding" for key in forwarded)
+    lines = _namespace(host.name, further)
     for card in host.cards:
         lines += _card(host.name, card, f"{port}-{card.name}")
         lines += [f"ip -n {host.name} address add {address} dev {card.name}" for address in card.addresses]
@@ -86,8 +91,9 @@ def _host(host: Host, port: str) -> list[str]:
     for card in host.cards:
         if card.router:
             lines.append(f"ip -n {host.name} route add default via {card.router} dev {card.name}")
+        if card.router6:
+            lines.append(f"ip -n {host.name} -6 route add default via {card.router6} dev {card.name}")
     lines += [f"ip -n {host.name} route add {route}" for route in host.routes]
     if host.forwards:
-        lines.append(f"nsenter --net=/run/netns/{host.name} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'")
         lines.append(f"nsenter --net=/run/netns/{host.name} nft -f - <<'RULES'\n{ROUTER_RULES}RULES")
     return lines

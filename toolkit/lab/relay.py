@@ -25,7 +25,7 @@ class Place:
 
 async def connect(place: Place, wait: float = 10.0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Streams to the place; an OSError or TimeoutError when nobody answers."""
-    made = new_socket(place.namespace)
+    made = new_socket(place.namespace, place.address)
     try:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(wait):

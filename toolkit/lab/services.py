@@ -17,7 +17,7 @@ from typing import cast
 
 from toolkit.lab.namespaces import bound_socket
 from toolkit.lab.relay import Handler, Place, serve
-from toolkit.lab.town import INTERNET_HOST, INTERNET_ROUTER, MIRROR, Service
+from toolkit.lab.town import INTERNET_HOST, INTERNET_HOST6, INTERNET_ROUTER, MIRROR, Service
 
 SERVERS = "servers"
 EICAR = "44d88612fea8a8f36de82e1278abb02f:68:Lab.Eicar\n"
@@ -27,9 +27,10 @@ COUNT_EVERY = 0.02
 
 def introduction(service: Service, client: str) -> bytes:
     """The line by which an application says who it is and who asked."""
+    address = f"[{service.address}]" if ":" in service.address else service.address
     return json.dumps({
         "application": service.application,
-        "server": f"{service.address}:{service.port}/{service.protocol}",
+        "server": f"{address}:{service.port}/{service.protocol}",
         "client": client,
     }).encode() + b"\n"  # fmt: skip
 
@@ -156,4 +157,5 @@ async def start(services: tuple[Service, ...]) -> None:
     await loop.create_datagram_endpoint(_Time, sock=clock)
     await serve(Place("isp", MIRROR, 80), site({"/lab.hdb": EICAR.encode()}))
     hello = b"telekit lab: this is the internet, you are {client}\n"
-    await serve(Place("internet", INTERNET_HOST, 80), site({"/": hello, "/generate_204": b""}))
+    for address in (INTERNET_HOST, INTERNET_HOST6):
+        await serve(Place("internet", address, 80), site({"/": hello, "/generate_204": b""}))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
-from ipaddress import IPv4Interface
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import IPv4Interface, IPv6Network, ip_address
 
 from toolkit.errors import UsageError
 from toolkit.model import Application, Commune, Desktop, Gateway, Machine, Role
@@ -19,6 +19,13 @@ INTERNET_HOST = "198.18.0.100"
 HOME_ROUTER = "192.168.1.1"
 HOME_HOST = "192.168.1.50"
 HOME_LEASES = "192.168.1.100,192.168.1.199,12h"
+# By IPv6 the internet is one network, and every home has another, as most French boxes give it: no NAT, announced by the router.
+INTERNET_ROUTER6 = "2001:db8:18::1"
+GATEWAY_WAN6 = "2001:db8:18::2"
+HOME_ROUTER_WAN6 = "2001:db8:18::10"
+INTERNET_HOST6 = "2001:db8:18::100"
+HOME_NETWORK6 = "2001:db8:10::"
+HOME_ROUTER6 = "2001:db8:10::1"
 DEBIAN_NAMES = ("deb.debian.org", "security.debian.org")
 # Of Debian's pool of time servers, what its chrony asks.
 DEBIAN_TIME = "2.debian.pool.ntp.org"
@@ -27,24 +34,32 @@ VANTAGES = ("internet", "home", "admin")
 
 @dataclass(frozen=True)
 class Card:
-    """A network card: its name in the machine, the bridge it hangs on, its addresses (none: DHCP), its default router."""
+    """A network card: its name in the machine, the bridge it hangs on, its addresses (none: DHCP), its default routers.
+
+    Of the addresses the first is IPv4.
+    """
 
     name: str
     bridge: str
     addresses: tuple[str, ...] = ()
     router: str = ""
     mac: str = ""
+    router6: str = ""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A network namespace of the lab that is no Debian machine: a router, a server, somewhere to look from."""
+    """A network namespace of the lab that is no Debian machine: a router, a server, somewhere to look from.
+
+    forwards: as a home's router does, with its filter and NAT. forwards6: IPv6 alone, as the internet's own routers do.
+    """
 
     name: str
     cards: tuple[Card, ...]
     resolver: str = ""
     forwards: bool = False
     routes: tuple[str, ...] = ()
+    forwards6: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,10 @@ class Service:
 
 @dataclass(frozen=True)
 class Town:
-    """Everything that the lab's daemon builds; survives a round trip through JSON."""
+    """Everything that the lab's daemon builds; survives a round trip through JSON.
+
+    names6: the IPv6 addresses of names that have an IPv4 one too.
+    """
 
     name: str
     release: str
@@ -87,6 +105,7 @@ class Town:
     public_names: dict[str, str] = field(default_factory=dict)
     internal_names: dict[str, str] = field(default_factory=dict)
     provider: str = "nspawn"
+    names6: dict[str, str] = field(default_factory=dict)
 
     def guest(self, name: str) -> Guest:
         for guest in self.guests:
@@ -119,12 +138,24 @@ class Plan:
     commune: Commune
     name: str
 
-    @property
-    def _lan_prefix(self) -> int:
-        return self.commune.network.lan[0].prefixlen
-
     def lan(self, address: object) -> str:
-        return f"{address}/{self._lan_prefix}"
+        """An address of the town hall, with the length of its network."""
+        found = ip_address(str(address))
+        network = next((n for n in self.commune.network.lan if found in n), self.commune.network.lan[0])
+        return f"{address}/{network.prefixlen}"
+
+    @property
+    def lan6(self) -> IPv6Network | None:
+        return next((n for n in self.commune.network.lan if isinstance(n, IPv6Network)), None)
+
+    def beside(self, address: object) -> tuple[str, ...]:
+        """On a LAN that has IPv6, the address there of who has this IPv4 one: with its last two numbers, as they are written."""
+        third, fourth = (int(number, 16) for number in str(address).split(".")[2:])
+        return (str(self.lan6[third << 16 | fourth]),) if self.lan6 else ()
+
+    def both(self, address: object) -> tuple[str, ...]:
+        """A card's addresses on the LAN."""
+        return tuple(self.lan(a) for a in (address, *self.beside(address)))
 
     @property
     def town_router(self) -> str:
@@ -144,12 +175,13 @@ class Plan:
     def dns(self) -> str:
         return str(self.commune.network.dns[0])
 
-    def place(self, application: Application) -> str:
-        """Where a business application is; the lab finds an address for one that the inventory knows by its name."""
+    def places(self, application: Application) -> tuple[str, ...]:
+        """Where a business application is; the lab finds addresses for one that the inventory knows by its name."""
         if application.address:
-            return str(application.address)
+            return (str(application.address),)
         first = IPv4Interface(f"{self.gateway_lan}/24").network
-        return str(first[200 + [a for a in self.commune.applications if a.host].index(application)])
+        found = first[200 + [a for a in self.commune.applications if a.host].index(application)]
+        return (str(found), *self.beside(found))
 
     def bench(self, number: int) -> str:
         bench = self.commune.network.bench[0]
@@ -166,10 +198,10 @@ class Plan:
 
     def _cards_of(self, machine: Machine) -> tuple[tuple[Card, ...], str]:
         if isinstance(machine, Gateway):
-            wan = Card("wan0", "wan", (f"{GATEWAY_WAN}/24",), INTERNET_ROUTER)
-            return (wan, Card("lan0", "lan", (self.lan(self.gateway_lan),))), INTERNET_ROUTER
+            wan = Card("wan0", "wan", (f"{GATEWAY_WAN}/24", f"{GATEWAY_WAN6}/64"), INTERNET_ROUTER, router6=INTERNET_ROUTER6)
+            return (wan, Card("lan0", "lan", self.both(self.gateway_lan))), INTERNET_ROUTER
         if isinstance(machine, Desktop):
-            return (Card("lan0", "lan", (self.lan(machine.address),), self.town_router),), self.dns
+            return (Card("lan0", "lan", self.both(machine.address), self.town_router),), self.dns
         number = 41 + self.commune.laptops.index(machine)
         return (Card("eth0", "home"), Card("bench0", "bench", (self.bench(number),))), ""
 
@@ -177,33 +209,46 @@ class Plan:
         given = getattr(machine, "mac", None) if card.name != "bench0" else None
         digest = hashlib.sha256(f"{self.name}/{machine.name}/{card.name}".encode()).hexdigest()
         mac = given or ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
-        return Card(card.name, card.bridge, card.addresses, card.router, mac)
+        return replace(card, mac=mac)
 
     def hosts(self) -> tuple[Host, ...]:
         """Routers, servers and vantage points around the machines."""
-        network = self.commune.network
-        applications = tuple(dict.fromkeys(self.lan(self.place(a)) for a in self.commune.applications))
-        servers = Card("lan0", "lan", (self.lan(self.dns), *applications), self.town_router)
-        back = f"{network.tunnel} via {self.gateway_lan}"
+        applications = dict.fromkeys(self.lan(place) for a in self.commune.applications for place in self.places(a))
+        servers = self._on_lan(self.lan(self.dns), *applications, *(self.lan(a) for a in self.beside(self.dns)))
+        home = Card("in0", "home", (f"{HOME_ROUTER}/24", f"{HOME_ROUTER6}/64"))
+        isp = Card("eth0", "wan", (f"{INTERNET_ROUTER}/24", f"{MIRROR}/24", f"{INTERNET_ROUTER6}/64"))
+        to_homes = f"{HOME_NETWORK6}/64 via {HOME_ROUTER_WAN6}"
         return (
-            Host("isp", (Card("eth0", "wan", (f"{INTERNET_ROUTER}/24", f"{MIRROR}/24")),), INTERNET_ROUTER),
-            Host("internet", (Card("eth0", "wan", (f"{INTERNET_HOST}/24",), INTERNET_ROUTER),), INTERNET_ROUTER),
-            self._router("homebox", HOME_ROUTER_WAN, Card("in0", "home", (f"{HOME_ROUTER}/24",))),
-            self._router("townbox", TOWN_ROUTER_WAN, Card("in0", "lan", (self.lan(self.town_router),)), back),
+            Host("isp", (isp,), INTERNET_ROUTER, routes=(to_homes,), forwards6=True),
+            Host("internet", (self._on_internet("eth0", INTERNET_HOST, INTERNET_HOST6),), INTERNET_ROUTER),
+            self._router("homebox", self._on_internet("wan0", HOME_ROUTER_WAN, HOME_ROUTER_WAN6), home),
+            self._router("townbox", Card("wan0", "wan", (f"{TOWN_ROUTER_WAN}/24",), INTERNET_ROUTER),
+                         Card("in0", "lan", self.both(self.town_router)), *self._back()),
             Host("home", (Card("eth0", "home", (f"{HOME_HOST}/24",), HOME_ROUTER),), HOME_ROUTER),
             Host("servers", (servers,), self.dns),
-            Host("admin", (Card("lan0", "lan", (self.lan(self.admin),), self.town_router),
-                           Card("bench0", "bench", (self.bench(10),))), self.dns),
+            Host("admin", (self._on_lan(*self.both(self.admin)), Card("bench0", "bench", (self.bench(10),))), self.dns),
         )  # fmt: skip
 
-    def _router(self, name: str, wan: str, inside: Card, *routes: str) -> Host:
-        outside = Card("wan0", "wan", (f"{wan}/24",), INTERNET_ROUTER)
+    def _on_lan(self, *addresses: str) -> Card:
+        return Card("lan0", "lan", addresses, self.town_router, router6="".join(self.beside(self.town_router)))
+
+    def _on_internet(self, name: str, address: str, address6: str) -> Card:
+        return Card(name, "wan", (f"{address}/24", f"{address6}/64"), INTERNET_ROUTER, router6=INTERNET_ROUTER6)
+
+    def _router(self, name: str, outside: Card, inside: Card, *routes: str) -> Host:
         return Host(name, (outside, inside), INTERNET_ROUTER, forwards=True, routes=routes)
+
+    def _back(self) -> list[str]:
+        """The town hall's router knows the way back into the tunnel."""
+        network = self.commune.network
+        routes = [f"{network.tunnel} via {self.gateway_lan}"]
+        return routes + [f"{network.tunnel6} via {gateway}" for gateway in self.beside(self.gateway_lan) if network.tunnel6]
 
     def services(self) -> tuple[Service, ...]:
         return tuple(
-            Service(app.key, self.place(app), protocol, port)
+            Service(app.key, place, protocol, port)
             for app in self.commune.applications
+            for place in self.places(app)
             for protocol, ports in (("tcp", app.tcp), ("udp", app.udp))
             for port in ports
         )
@@ -212,6 +257,7 @@ class Plan:
         """What the fake internet's DNS answers: the gateway's endpoint, the mirror, the web, Debian's names and time."""
         names = dict.fromkeys((*DEBIAN_NAMES, DEBIAN_TIME), INTERNET_ROUTER)
         names["www.internet.example"] = INTERNET_HOST
+        names["www6.internet.example"] = INTERNET_HOST6
         names[self.commune.gateway.endpoint.host] = GATEWAY_WAN
         names[f"mirror.{self.commune.domain}"] = MIRROR
         return names
@@ -219,10 +265,15 @@ class Plan:
     def internal_names(self) -> dict[str, str]:
         """What only the town hall's DNS answers, beside the public names of its own zone."""
         domain = self.commune.domain
-        names = {app.host or f"{app.key}.{domain}": self.place(app) for app in self.commune.applications}
+        names = {app.host or f"{app.key}.{domain}": self.places(app)[0] for app in self.commune.applications}
         names |= {f"{desktop.name}.{domain}": str(desktop.address) for desktop in self.commune.desktops}
         names[f"{self.commune.gateway.name}.{domain}"] = self.gateway_lan
         return names
+
+    def names6(self) -> dict[str, str]:
+        """The gateway's endpoint by IPv6, and the servers that the inventory knows by their names."""
+        names = {self.commune.gateway.endpoint.host: GATEWAY_WAN6}
+        return names | {app.host: six for app in self.commune.applications if app.host for six in self.places(app)[1:]}
 
 
 def design(
@@ -245,6 +296,7 @@ def design(
         public_names=plan.public_names(),
         internal_names=plan.internal_names(),
         provider=provider,
+        names6=plan.names6(),
     )
 
 

@@ -23,7 +23,7 @@ def test_check_says_that_the_inventory_is_valid_and_how_big_it_is(telekit: Telek
     done = telekit("check", "--commune", "lab")
     assert done.returncode == 0
     assert done.stdout == (
-        "The inventory of Mairie du laboratoire is valid: 2 agents, 1 gateway, 2 desktops, 2 laptops, 3 applications.\n"
+        "The inventory of Mairie du laboratoire is valid: 2 agents, 1 gateway, 2 desktops, 2 laptops, 4 applications.\n"
     )
     assert done.stderr == ""
 

@@ -57,12 +57,35 @@ def test_an_application_known_by_its_name_gets_an_address_that_its_name_leads_to
     named = dataclasses.replace(commune.applications[0], key="paie", address=None, host="paie.lab.example", tcp=(8080,))
     wider = dataclasses.replace(commune, applications=(*commune.applications, named))
     town = design(wider, name="unit", release="trixie", inventory="/x", operator_key="ssh-ed25519 AAAA op\n")
-    address = town.internal_names["paie.lab.example"]
-    assert [s.address for s in town.services if s.application == "paie"] == [address]
-    assert address not in {str(application.address) for application in commune.applications}
-    assert any(
-        card.startswith(f"{address}/") for host in town.hosts if host.name == "servers" for card in host.cards[0].addresses
-    )
+    both = [town.internal_names["paie.lab.example"], town.names6["paie.lab.example"]]
+    assert [s.address for s in town.services if s.application == "paie"] == both
+    assert not {str(application.address) for application in commune.applications} & set(both)
+    (servers,) = (host for host in town.hosts if host.name == "servers")
+    assert {f"{both[0]}/20", f"{both[1]}/64"} < set(servers.cards[0].addresses)
+    assert f"host-record=paie.lab.example,{both[0]},{both[1]}" in configurations(town, Path("/run"))["servers"]
+
+
+def test_a_town_hall_without_ipv6_has_none_in_the_lab_and_the_internet_has_it_all_the_same(commune):
+    network = dataclasses.replace(commune.network, lan=commune.network.lan[:1], admin=commune.network.admin[:1], tunnel6=None)
+    applications = tuple(a for a in commune.applications if a.address.version == 4)
+    older = dataclasses.replace(commune, network=network, applications=applications)
+    town = design(older, name="unit", release="trixie", inventory="/x", operator_key="ssh-ed25519 AAAA op\n")
+    cards = {(place.name, card.name): card.addresses for place in (*town.guests, *town.hosts) for card in place.cards}
+    assert {place for place, addresses in cards.items() if any(":" in address for address in addresses)} == {
+        ("gw-mairie", "wan0"), ("isp", "eth0"), ("internet", "eth0"), ("homebox", "wan0"), ("homebox", "in0"),
+    }  # fmt: skip
+    assert "router6" not in interfaces(town.guest("gw-mairie").cards)
+    assert "-6 route" not in network_of(town, "servers")
+
+
+def network_of(town, host: str) -> str:
+    """What is done for one host of the lab's networks."""
+    return "\n".join(line for line in network.build(town).splitlines() if f" {host} " in line)
+
+
+def test_the_way_back_into_the_tunnel_is_known_by_ipv6_too(town):
+    assert "route add fd77:77:77::/64 via fd77:77::1" in network_of(town, "townbox")
+    assert "-6 route add default via fd77:77::254" in network_of(town, "servers")
 
 
 def test_a_town_survives_the_round_trip_through_its_file(town):
@@ -95,9 +118,16 @@ def test_a_machine_that_is_not_there_is_refused_with_those_that_are(town):
 
 def test_the_internets_resolver_knows_public_names_only(town):
     internet = configurations(town, Path("/run"))["isp"]
-    assert "host-record=vpn.lab.example,198.18.0.2" in internet
+    assert "host-record=vpn.lab.example,198.18.0.2,2001:db8:18::2\n" in internet
     assert "host-record=deb.debian.org,198.18.0.1" in internet
     assert "10.77." not in internet
+    assert "fd77:" not in internet
+
+
+def test_the_box_at_home_announces_an_ipv6_network_and_itself_as_resolver(town):
+    home = configurations(town, Path("/run"))["homebox"]
+    for line in ("enable-ra", "dhcp-range=2001:db8:10::,ra-stateless", "dhcp-option=option6:dns-server,[2001:db8:10::1]"):
+        assert f"{line}\n" in home
 
 
 def test_the_town_halls_resolver_knows_its_own_zone(town):
@@ -109,8 +139,10 @@ def test_the_town_halls_resolver_knows_its_own_zone(town):
 def test_a_machine_gets_its_network_as_the_installer_writes_it(town):
     assert interfaces(town.guest("gw-mairie").cards) == (
         "auto lo\niface lo inet loopback\n\n"
-        "auto wan0\niface wan0 inet static\n    address 198.18.0.2/24\n    gateway 198.18.0.1\n\n"
+        "auto wan0\niface wan0 inet static\n    address 198.18.0.2/24\n    gateway 198.18.0.1\n"
+        "iface wan0 inet6 static\n    address 2001:db8:18::2/64\n    dad-attempts 0\n    gateway 2001:db8:18::1\n\n"
         "auto lan0\niface lan0 inet static\n    address 10.77.0.1/20\n"
+        "iface lan0 inet6 static\n    address fd77:77::1/64\n    dad-attempts 0\n"
     )
     assert "iface eth0 inet dhcp" in interfaces(town.guest("portable-041").cards)
 

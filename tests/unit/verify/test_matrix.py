@@ -64,6 +64,34 @@ def test_a_laptop_with_ipv6_in_its_tunnel_tries_it_too(commune: Commune, connect
         assert {cell.door.address.version for cell in found[group]} == {4, 6}
 
 
+@pytest.mark.parametrize(("mode", "foreign"), [(Mode.FULL, {"2001:db8:9::1"}), (Mode.SPLIT, set())])
+def test_the_gateway_and_desktops_are_tried_at_their_ipv6_addresses_too(
+    commune: Commune, connections: Any, mode: Mode, foreign: set[str]
+) -> None:
+    """Where the Internet is behind the tunnel, an address that no inventory names would be reached as a part of it."""
+    network = replace(
+        commune.network, mode=mode, tunnel6=IPv6Network("fd00:2::/64"), lan=(*commune.network.lan, IPv6Network("fd00:1::/64"))
+    )
+    laptops = tuple(replace(m, tunnel_address6=IPv6Address(f"fd00:2::{n}")) for n, m in enumerate(commune.laptops, 2))
+    both = replace(commune, network=network, laptops=laptops)
+    evidence = Evidence(both, connections)
+    for machine in (both.gateway, both.desktops[0]):
+        own = f"{machine.address}\n198.51.100.1\nfd00:1::1\n2001:db8:9::1\n"
+        Subject(machine, evidence).once("addresses", lambda own=own: own)
+    found = matrix(Subject(both.laptops[0], evidence))
+    tunnel = {"10.2.0.1", "fd00:2::1"}
+    assert {str(cell.door.address) for cell in found["gateway"]} == tunnel | {"10.1.0.1", "fd00:1::1"} | foreign
+    assert {str(cell.door.address) for cell in found["desktops"]} == {"10.1.2.1", "fd00:1::1"} | foreign
+    assert [str(cell.door) for cell in found["desktops"] if cell.allowed] == ["10.1.2.1:3389/tcp"]
+
+
+def test_a_laptop_without_ipv6_in_its_tunnel_does_not_try_it(commune: Commune, connections: Any) -> None:
+    evidence = Evidence(commune, connections)
+    Subject(commune.gateway, evidence).once("addresses", lambda: "10.1.0.1\n2001:db8:9::1\n")
+    found = matrix(Subject(commune.laptops[0], evidence))
+    assert {str(cell.door.address) for cell in found["gateway"]} == {"10.2.0.1", "10.1.0.1"}
+
+
 def test_in_split_mode_the_internet_is_none_of_the_tunnels_affair(commune: Commune, connections: Any) -> None:
     split = replace(commune, network=replace(commune.network, mode=Mode.SPLIT))
     assert matrix(Subject(split.laptops[0], Evidence(split, connections)))["internet"] == ()

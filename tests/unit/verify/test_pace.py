@@ -102,8 +102,10 @@ def test_what_left_beside_the_tunnel_is_told_with_where_and_what_was_tried() -> 
     items: list[Any] = [{"counter": {"name": name, "packets": number}} for name, number in counters.items()]
     for name, at in (("destinations4", "198.51.100.77"), ("destinations6", "ff02::fb")):
         items.append({"set": {"name": name, "elem": [{"elem": {"val": {"concat": [at, 17, 53]}, "timeout": 60}}]}})
-    leak = _leak({"table": {"nftables": items}, "route": "wg0", "down": False})
+    leak = _leak({"table": {"nftables": items}, "route": "wg0", "down": False, "way6": True})
     assert str(leak) == "2 packets, to 198.51.100.77 udp/53, ff02::fb udp/53"
-    assert leak.attempts == "IPv4 TCP 3, IPv6 TCP 0, IPv4 UDP 2, IPv6 UDP 1"
+    tried = "IPv4 TCP 3, IPv6 TCP 0, IPv4 UDP 2, IPv6 UDP 1 packets"
+    assert leak.attempts == f"{tried}, where there is a way to the IPv6 Internet"
+    assert replace(leak, way6=False).attempts == tried
     with pytest.raises(AssertionError, match="could not count: the probe was stopped"):
         _leak({"error": "the probe was stopped"})

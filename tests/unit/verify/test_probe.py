@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.checks.probe import Door, knock
+from toolkit.checks.probe import OWN_ADDRESSES, Door, knock, own_addresses
 from toolkit.checks.subject import Evidence, Subject
 from toolkit.model import Commune
 
@@ -71,3 +72,18 @@ def test_a_port_where_nobody_listens_is_refused(subject: Subject, protocol: str)
 def test_doors_are_tried_at_once_and_each_once(subject: Subject) -> None:
     doors = [Door("tcp", HERE, port) for port in range(2, 60)] * 2
     assert len(knock(subject, doors)) == 58
+
+
+def test_a_machine_says_which_addresses_it_has_and_one_that_cannot_be_asked_has_that_of_the_inventory(
+    subject: Subject, connections: Any
+) -> None:
+    subject.once("addresses", lambda: "10.1.0.1\n2001:db8::1\n")
+    assert list(map(str, own_addresses(subject, subject.gateway))) == ["10.1.0.1", "2001:db8::1"]
+    connections.unreachable = {"poste-1": "it sleeps"}
+    assert list(map(str, own_addresses(subject, subject.commune.desktops[0]))) == ["10.1.2.1"]
+
+
+def test_the_tunnels_own_addresses_and_those_of_one_link_are_left_out() -> None:
+    shown = "2: wan0    inet6 2001:db8::1/64 scope global \\ valid_lft forever\n3: wg0    inet6 fd00::1/64 scope global\n"
+    told = OWN_ADDRESSES.replace("ip -o address show scope global", f"printf '{shown}'")
+    assert subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout == "2001:db8::1\n"

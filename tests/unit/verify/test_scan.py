@@ -28,6 +28,14 @@ def test_what_answers_is_told_from_what_refuses_and_from_silence() -> None:
     assert found.told("tcp") == f"{port}/tcp open, {port + 1}/tcp refused"
 
 
+def test_of_several_hosts_the_first_address_of_each_version_of_ip_is_asked_ipv4_first() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        found = scan(Nearby(), "::1", "127.0.0.1", "127.0.0.2", tcp=(port, port), udp=[])
+    assert found.addresses == ("127.0.0.1", "::1")
+    assert found.answers == {f"{port}/tcp": "refused", f"[::1]:{port}/tcp": "open"}
+
+
 def test_a_host_that_has_no_address_is_no_pass() -> None:
     with pytest.raises(AssertionError, match="the scan itself failed"):
         scan(Nearby(), "no-such-host.invalid", tcp=(9, 9), udp=[])

@@ -25,10 +25,10 @@ Answers = dict[int, str]
 Lines = dict[socket.socket, int]
 
 
-def scan(host: str, tcp: list[int], udp: list[int], payloads: list[str], patience: float) -> dict[str, Any]:
+def scan(hosts: list[str], tcp: list[int], udp: list[int], payloads: list[str], patience: float) -> dict[str, Any]:
     """tcp: the first and the last port. What answered, as [address, port, protocol, open or refused]; the rest was silent."""
     os.nice(10)
-    found, addresses = [], reachable(host)
+    found, addresses = [], reachable(hosts)
     for family, address in addresses:
         ports = range(tcp[0], tcp[1] + 1)
         lines, refused = ask_datagrams(family, address, udp, [bytes.fromhex(payload) for payload in payloads])
@@ -38,16 +38,16 @@ def scan(host: str, tcp: list[int], udp: list[int], payloads: list[str], patienc
     return {"addresses": [address for _, address in addresses], "answers": found}
 
 
-def reachable(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    """The first address of each version of IP to which there is a way from here."""
+def reachable(hosts: list[str]) -> list[tuple[socket.AddressFamily, str]]:
+    """The first address of each version of IP to which there is a way from here, IPv4 before IPv6."""
     found: dict[socket.AddressFamily, str] = {}
-    for family, _, _, _, place in socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM):
+    for family, _, _, _, place in (info for host in hosts for info in socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)):
         with socket.socket(family, socket.SOCK_DGRAM) as line:
             if line.connect_ex(place) == 0:
                 found.setdefault(family, str(place[0]))
     if not found:
-        raise SystemExit(f"there is no way to {host} from here")
-    return list(found.items())
+        raise SystemExit(f"there is no way to {hosts[0]} from here")
+    return sorted(found.items())
 
 
 # -- TCP ---------------------------------------------------------------------------------------------------------------
