@@ -136,10 +136,11 @@ def ruleset(commune: Commune, ssh_ports: Sequence[int]) -> str:
     tunnels = [f'"{name}"' for name in (INTERFACE, *((NEXT,) if changing else ()))]
     families = (family(commune, 4), family(commune, 6))
     public = _reaches_internet(commune, families)
-    full = commune.network.mode == Mode.FULL
+    network, full = commune.network, commune.network.mode == Mode.FULL
     return render(
         "nftables/gateway.nft.j2",
         families=families,
+        own6=_networks((*network.lan, *network.admin, *network.bench), 6),
         port=commune.gateway.endpoint.port,
         second=Second(second_port(commune)) if changing else None,
         tunnels=tunnels,

@@ -38,6 +38,17 @@ except OSError:
     print("silence")
 """
 
+# How many packets under the administrator's address come from the Internet, before and after what drops them.
+COUNT_FORGED = """nft -f - <<'RULES'
+table inet probe {
+  counter came { }
+  counter passed { }
+  chain early { type filter hook prerouting priority -400; iifname "wan0" ip6 saddr fd77:77::10 counter name came; }
+  chain late { type filter hook prerouting priority -250; iifname "wan0" ip6 saddr fd77:77::10 counter name passed; }
+}
+RULES
+"""
+
 
 def shell(town, place: str, script: str, timeout: float = 60) -> str:
     done = town.lab.vantage(place).run(["bash", "-c", script], timeout=timeout)
@@ -165,6 +176,19 @@ def test_the_resolver_answers_in_the_tunnel_and_nowhere_else(provisioned):
     assert resolve(provisioned, "internet", "198.18.0.2", "finances.lab.example") == "silence"
 
 
+def test_only_administrators_reach_the_gateways_ssh_by_ipv6(provisioned):
+    for address in ("fd77:77::1", "2001:db8:18::2"):
+        places = {place: reach(provisioned, place, address, 22) for place in ("servers", "internet", "portable-041")}
+        assert set(places.values()) == {"refused"}, address
+    assert reach(provisioned, "admin", "fd77:77::1", 22) == "open"
+
+
+def test_an_administrator_reaches_a_laptop_by_ipv6_and_others_do_not(provisioned):
+    laptop = shell(provisioned, "portable-041", "ip -6 -br address show wg0 scope global | grep -o 'fd77:77:77::[0-9]*'")
+    assert reach(provisioned, "admin", laptop, 22) == "open"
+    assert reach(provisioned, "servers", laptop, 22) == "refused"
+
+
 def test_an_administrator_reaches_a_laptop_through_the_tunnel_and_others_do_not(provisioned):
     laptop = shell(provisioned, "portable-041", "ip -4 -br address show wg0 | grep -o '10.177.0.[0-9]*'")
     assert reach(provisioned, "admin", laptop, 22) == "open"
@@ -176,6 +200,17 @@ def test_a_forged_tunnel_address_on_the_lan_gets_no_further(provisioned):
     ask = "timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.2.21/3389' && echo open || echo refused; "
     undo = "ip route del 10.77.2.0/24; ip address del 10.177.0.2/32 dev lan0"
     assert shell(provisioned, "servers", forge + ask + undo).splitlines()[-1:] == ["refused"]
+
+
+def test_an_ipv6_address_of_the_town_hall_that_comes_from_the_internet_gets_no_further(provisioned):
+    send = "import socket as s; s = s.socket(s.AF_INET6, 2); s.bind(('fd77:77::10', 0)); s.sendto(b'x', ('2001:db8:18::2', 22))"
+    add, delete = (f"ip address {verb} fd77:77::10/128 dev eth0" for verb in ("add", "delete"))
+    forge = f'{add}; python3 -c "{send}"; {delete}'
+    shell(provisioned, "gw-mairie", COUNT_FORGED)
+    shell(provisioned, "internet", forge)
+    seen = shell(provisioned, "gw-mairie", "nft list counters table inet probe | grep packets; nft delete table inet probe")
+    came, passed = (int(line.split()[1]) for line in seen.splitlines())
+    assert (came > 0, passed) == (True, 0)
 
 
 @pytest.mark.parametrize("kind", ["full", "split", "split behind NAT", "without IPv6", "with nobody"])
