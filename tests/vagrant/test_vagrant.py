@@ -17,8 +17,12 @@ from toolkit.ledger import read
 pytestmark = pytest.mark.vagrant
 
 GATEWAY, DESKTOP, LAPTOP = "gw-mairie", "bureau-finances-03", "portable-041"
-# Nobody sits before these machines' screens.
-UNCHECKABLE = {"screen-locks-itself"}
+# Nobody sits before these machines' screens, and there is one desktop and one laptop alone.
+UNCHECKABLE = {
+    "screen-locks-itself", "is-refused-other-desktops", "is-refused-other-laptops", "other-laptops-are-as-the-matrix-says",
+}  # fmt: skip
+# An emulated gateway cannot take a question at each of its 65,535 ports in the time: the check says so, and proves nothing.
+IN_EMULATION = {"no-tcp-port-answers"}
 
 
 def machines(done: subprocess.CompletedProcess[str]) -> list[dict]:
@@ -109,8 +113,9 @@ def test_the_tunnel_comes_back_after_a_real_reboot(town):
 def test_verify_finds_nothing_to_mend(town, tmp_path):
     done = town.timed("verify", lambda: town.telekit("verify", "--json", "--screenshots", str(tmp_path), check=False))
     checks = [check for machine in machines(done) for check in machine["checks"]]
-    assert [(c["title"], c["detail"]) for c in checks if c["outcome"] == "failed"] == []
-    missed = [(c["check"], c["detail"]) for c in checks if c["outcome"] == "not checked" and c["check"] not in UNCHECKABLE]
+    assert [(c["name"], c["detail"]) for c in checks if c["outcome"] == "failed"] == []
+    expected = UNCHECKABLE | (IN_EMULATION if town.lab.status().acceleration != "kvm" else set())
+    missed = [(c["check"], c["detail"]) for c in checks if c["outcome"] == "not checked" and c["check"] not in expected]
     assert missed == []
     assert list(tmp_path.glob("*.png")), "no picture of a desktop"
     summary = json.loads(done.stdout)["summary"]

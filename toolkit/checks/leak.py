@@ -85,7 +85,7 @@ if command -v ping >/dev/null; then
     done
   done
 fi
-sleep 3.2
+sleep {seconds}
 down=$(systemctl is-active --quiet wg-quick@wg0 && echo false || echo true)
 {{
   printf '{{"route": "%s", "down": %s, "way6": %s, "table": ' "$route" "$down" "$way6"
@@ -95,6 +95,8 @@ down=$(systemctl is-active --quiet wg-quick@wg0 && echo false || echo true)
 for job in $(jobs -p); do kill $job 2>/dev/null; done
 true
 """
+# As long as everything takes that is tried.
+SECONDS = 3.2
 # Addresses of the documentation's ranges: whatever leaves towards them reaches nobody.
 WORLD, WORLD6 = "198.51.100.77", "2001:db8:77::77"
 WAYS = (("tcp", 22), ("tcp", 53), ("tcp", 80), ("tcp", 443), ("tcp", 853), ("udp", 53), ("udp", 123), ("udp", 443), ("udp", 853))
@@ -152,6 +154,8 @@ def _probe(subject: Subject, *, down: bool) -> str:
     return PROBE.format(
         stop="systemctl stop wg-quick@wg0" if down else "",
         mark=MARK,
+        # No longer than the unit's time limit leaves, on the slowest machine.
+        seconds=SECONDS * min(subject.evidence.patience, 5.0),
         port=subject.commune.gateway.endpoint.port,
         finder=_finder(subject),
         world=WORLD,
