@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -40,6 +41,19 @@ socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer.address_family = socket.AF_INET6
 socketserver.ThreadingTCPServer(("::", 8080), Echo).serve_forever()
 """
+
+
+# The clock of the program that sees to the days, and of nothing else: containers share this computer's own.
+ANOTHER_CLOCK = """\
+apt-get install -y -qq libfaketime > /dev/null 2>&1
+mkdir -p {folder}
+printf '[Service]\\nEnvironment=LD_PRELOAD=%s FAKETIME=+{seconds}s FAKETIME_DISABLE_SHM=1\\n' \
+    "$(dpkg -L libfaketime | grep '/libfaketime.so.1$')" > {folder}/clock.conf
+systemctl daemon-reload
+systemctl start telekit-access
+"""
+OWN_CLOCK = "rm -r {folder}; systemctl daemon-reload; systemctl start telekit-access"
+OVERRIDE = "/run/systemd/system/telekit-access.service.d"
 
 
 def key_pair() -> tuple[str, str]:
@@ -234,6 +248,36 @@ def test_who_loads_the_tunnel_or_the_firewall_anew_has_these_accesses_at_once(sc
     scene.gateway("nft flush ruleset; wg set wg0 peer $(wg show wg0 peers | head -1) remove")
     scene.provision()
     assert scene.gateway("/usr/local/lib/telekit/access check") == "yes"
+
+
+def test_an_access_ends_at_the_stroke_of_midnight_with_nobody_at_the_controls(scene):
+    for laptop in LAPTOPS:
+        scene.connect(laptop)
+        assert scene.shakes_hands(laptop, 20)
+    ended, colleague = Stream(scene, "portable-041", FINANCES), Stream(scene, "portable-042", MESSAGERIE)
+    # By the gateway's clock it is midnight after the last day when a minute begins here.
+    stroke = (time.time() + 15) // 60 * 60 + 60
+    zone = ZoneInfo(load(scene.town.inventory).commune.policy.timezone)
+    midnight = datetime.combine(tomorrow() + timedelta(days=1), datetime.min.time(), zone).timestamp()
+    scene.gateway(ANOTHER_CLOCK.format(folder=OVERRIDE, seconds=round(midnight - stroke)))
+    try:
+        time.sleep(max(0, stroke - 2 - time.time()))
+        assert ended.lives()
+        assert time.time() < stroke
+        assert until(lambda: not ended.lives(), 20)
+        assert time.time() > stroke
+        assert colleague.lives()
+        scene.connect("portable-041")
+        assert not scene.shakes_hands("portable-041", 12)
+        assert "portable-041: the access has ended" in scene.gateway("journalctl -u telekit-access --no-pager")
+        assert colleague.lives()
+    finally:
+        scene.gateway(OWN_CLOCK.format(folder=OVERRIDE))
+        for stream in (ended, colleague):
+            stream.process.kill()
+            stream.process.wait()
+    scene.connect("portable-041")
+    assert scene.shakes_hands("portable-041", 20)
 
 
 def test_an_access_ends_on_its_day_with_nobody_at_the_controls_and_stays_ended(scene):

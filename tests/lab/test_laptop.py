@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from toolkit.lab.names import FURTHER
+
 pytestmark = pytest.mark.lab
 
 LAPTOP, AGENT, STRANGER = "portable-041", "m.durand", "k.benali"
@@ -236,12 +238,18 @@ def test_a_gateway_that_moved_is_found_by_its_name(laptop) -> None:
 def test_where_only_ipv6_leads_to_the_gateway_the_tunnel_goes_by_it(laptop) -> None:
     """As at home where IPv4 is broken, or the gateway's IPv4 address is."""
     shell(laptop, "nft insert rule inet box forward ip daddr 198.18.0.2 drop", place="homebox")
+    further = laptop.lab.places.run / FURTHER
+    reread = f"pkill -HUP -f {laptop.lab.places.run}/[d]nsmasq-isp.conf"
+    further.write_text("2001:db8:18::2 vpn.lab.example\n", encoding="ascii")
+    shell(laptop, reread, place="isp")
     try:
         shell(laptop, "systemctl restart wg-quick@wg0")
         assert until(lambda: connected(laptop), 90)
         assert shell(laptop, "wg show wg0 endpoints | cut -f 2") == "[2001:db8:18::2]:51820"
         assert talk(laptop) == {"name": INTERNET, "page": "198.18.0.2", "page6": "2001:db8:18::2", **BESIDE}
     finally:
+        further.write_text("", encoding="ascii")
+        shell(laptop, reread, place="isp")
         shell(laptop, "nft delete rule inet box forward handle $(nft -a list chain inet box forward "
                       "| sed -n 's/.*198.18.0.2 drop # handle //p')", place="homebox")  # fmt: skip
         shell(laptop, "systemctl restart wg-quick@wg0")

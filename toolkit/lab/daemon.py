@@ -97,6 +97,7 @@ class Daemon:
             child.terminate()
 
     async def _start_name_servers(self) -> None:
+        (self.places.run / names.FURTHER).touch()
         for namespace, text in names.configurations(self.town, self.places.run).items():
             file = self.places.run / f"dnsmasq-{namespace}.conf"
             file.write_text(text, encoding="utf-8")

@@ -17,16 +17,21 @@ bind-interfaces
 user=nobody
 group=nogroup
 """
+# Names that somebody adds while the lab is up, as in /etc/hosts.
+FURTHER = "further-names"
 
 
 def configurations(town: Town, folder: Path) -> dict[str, str]:
     """Namespace → configuration of the dnsmasq that runs there."""
-    return {"isp": _internet(town), "homebox": _home(folder), "servers": _town_hall(town)}
+    return {"isp": _internet(town, folder), "homebox": _home(folder), "servers": _town_hall(town)}
 
 
-def _internet(town: Town) -> str:
-    """Knows what the internet may know, and says of everything else that it does not exist."""
-    lines = [f"listen-address={INTERNET_ROUTER}", "local=/#/"]
+def _internet(town: Town, folder: Path) -> str:
+    """Knows what the internet may know, and says of everything else that it does not exist.
+
+    What a test writes into FURTHER is known as well, from a SIGHUP on.
+    """
+    lines = [f"listen-address={INTERNET_ROUTER}", "local=/#/", f"addn-hosts={folder / FURTHER}"]
     lines += _records(town, town.public_names)
     return COMMON + "\n".join(lines) + "\n"
 

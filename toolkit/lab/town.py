@@ -271,9 +271,8 @@ class Plan:
         return names
 
     def names6(self) -> dict[str, str]:
-        """The gateway's endpoint by IPv6, and the servers that the inventory knows by their names."""
-        names = {self.commune.gateway.endpoint.host: GATEWAY_WAN6}
-        return names | {app.host: six for app in self.commune.applications if app.host for six in self.places(app)[1:]}
+        """The servers that the inventory knows by their names. The endpoint is not among them: see docs/lab.md."""
+        return {app.host: six for app in self.commune.applications if app.host for six in self.places(app)[1:]}
 
 
 def design(
