@@ -77,7 +77,8 @@ route=$(ip -o route get {world} 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1
 way6=$(ip -6 -o route show default table main 2>/dev/null | grep -qv unreachable && echo true || echo false)
 $way6 || ip -6 route add {world6}/128 dev {card} metric 4000 2>/dev/null
 ( {knock}) > $1/knocked 2>&1 &
-(getent ahosts verify-$$.{domain}; getent ahosts verify-$$.example) >/dev/null 2>&1 &
+read -r name < /proc/sys/kernel/random/uuid
+(getent ahosts verify-$name.{domain}; getent ahosts verify-$name.example) >/dev/null 2>&1 &
 if command -v ping >/dev/null; then
   for how in "" "-I {card}"; do
     for where in {world} {endpoint} {world6} ff02::1%{card}; do

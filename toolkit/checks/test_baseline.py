@@ -143,7 +143,8 @@ def test_updates_install_themselves(subject: Subject) -> str:
 def test_journal_is_kept(subject: Subject) -> str:
     # Before systemd 258, --sync waits for what the daemon has read, not for what it has been sent.
     seen = subject.output(
-        "mark=telekit-verify-$$\nlogger -t telekit-verify $mark\n"
+        # Not the process's number: the machine may have used it for another verify before it was restarted.
+        "read -r mark < /proc/sys/kernel/random/uuid\nlogger -t telekit-verify $mark\n"
         "arrived() { journalctl -q -D /var/log/journal -t telekit-verify --since -5min -o cat | grep -c $mark; }\n"
         'for i in $(seq 20); do journalctl --sync; [ "$(arrived)" = 0 ] || break; sleep 0.25; done\narrived\n'
         "systemd-analyze cat-config systemd/journald.conf | sed -n 's/^MaxRetentionSec=//p' | tail -n 1\n"
