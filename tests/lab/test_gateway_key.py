@@ -21,6 +21,13 @@ GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
 FOLLOW = """exec 3<>/dev/tcp/10.77.1.12/443; printf 'GET /count HTTP/1.0\\r\\n\\r\\n' >&3; exec cat <&3"""
 PRIVATE = "cat /etc/wireguard/private.key"
 FOLLOWER = "telekit-switch-gateway.service"
+# Ends the session that the tunnel has, which otherwise counts for three minutes more: the gateway's entry is made anew as it was.
+END_SESSION = """\
+key=$(wg show wg0 peers) endpoint=$(wg show wg0 endpoints | cut -f 2) allowed=$(wg show wg0 allowed-ips | cut -f 2 | tr ' ' ,)
+wg set wg0 peer "$key" remove
+wg set wg0 peer "$key" preshared-key /etc/wireguard/preshared.key endpoint "$endpoint" allowed-ips "$allowed" \
+  persistent-keepalive 25
+"""
 # A handshake is heard by the wrong key first where it comes from a new place: WireGuard's own next try is 5 s later.
 PAUSE = 12.0
 
@@ -221,7 +228,9 @@ def test_a_laptop_goes_back_when_the_new_key_is_not_answered_and_a_killed_comman
     assert used(town, LAPTOP) == new
     # A gateway on which the new key's interface is gone.
     shell(town, "systemctl stop wg-quick@wg0-next")
-    assert until(lambda: used(town, LAPTOP) == old and works(town, LAPTOP), 330), "it did not go back to the old key"
+    assert shell(town, END_SESSION, LAPTOP) == ""
+    assert used(town, LAPTOP) == new
+    assert until(lambda: used(town, LAPTOP) == old and works(town, LAPTOP), 150), "it did not go back to the old key"
     assert until(lambda: works(town, OTHER))
     assert "the gateway does not answer" in shell(town, f"journalctl -o cat -u {FOLLOWER}", LAPTOP) or used(town, LAPTOP) == old
     # The operator has had enough; whoever was told comes by itself.
