@@ -44,6 +44,10 @@ def test_verify_finds_nothing_to_mend_and_checks_everything(provisioned, tmp_pat
     assert {case.get("name") for case in cases if case.find("skipped") is not None} <= UNCHECKABLE
     assert "Tout ce qui a été contrôlé est en ordre." in (tmp_path / "verify.html").read_text(encoding="utf-8")
     by_ipv6(cases)
+    services = [case.findtext("system-out") for case in cases if case.get("name") == "services-run"]
+    carrier = provisioned.ssh("gw-mairie", "ip -d link show wg0").stdout
+    told = "WireGuard is the kernel's own" if " wireguard " in carrier else "WireGuard is wireguard-go, a program"
+    assert [told in detail for detail in services] == [True, False, False, True, True]
     pictures = sorted(tmp_path.glob("*.png"))
     assert [p.name for p in pictures] == ["portable-041_bureau-finances-03.png", "portable-042_bureau-partage-01.png"]
     for picture in pictures:

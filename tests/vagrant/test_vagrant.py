@@ -118,6 +118,8 @@ def test_verify_finds_nothing_to_mend(town, tmp_path):
     missed = [(c["check"], c["detail"]) for c in checks if c["outcome"] == "not checked" and c["check"] not in expected]
     assert missed == []
     assert list(tmp_path.glob("*.png")), "no picture of a desktop"
+    services = [c["detail"] for c in checks if c["check"] == "services-run"]
+    assert ["WireGuard is the kernel's own" in detail for detail in services] == [True, False, True]
     summary = json.loads(done.stdout)["summary"]
     town.told["checks"] = f"{summary['passed']} passed, {summary['failed']} failed, {summary['not_checked']} not checked"
 

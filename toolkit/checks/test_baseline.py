@@ -184,6 +184,10 @@ def test_kernel_settings_are_in_force(subject: Subject) -> str:
     return f"{len(wanted)} settings"
 
 
+# An interface of the kernel's own WireGuard has this kind; wireguard-go's is a tun.
+CARRIER = "ip -o link show type wireguard | grep -q ': wg0:' && echo \"the kernel's own\" || echo wireguard-go, a program"
+
+
 @check(
     Theme.BASELINE,
     "Every service of the role runs, and starts at boot",
@@ -197,7 +201,8 @@ def test_services_run(subject: Subject) -> str:
     shown = subject.output(f"for u in {' '.join(units)}; do echo $u $(systemctl is-active $u) $(systemctl is-enabled $u); done")
     wrong = [line for line in shown.splitlines() if not _good(*line.split()[1:3])]
     assert not wrong, "; ".join(wrong)
-    return ", ".join(units)
+    carrier = f"; WireGuard is {subject.output(CARRIER).strip()}" if "wg-quick@wg0" in units else ""
+    return ", ".join(units) + carrier
 
 
 def _good(active: str, enabled: str = "") -> bool:
