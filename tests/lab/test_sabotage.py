@@ -93,7 +93,7 @@ def _kernel(machine: str, setting: str, value: str) -> Sabotage:
 ON_THE_GATEWAY = (
     _sabotage("the gateway's firewall is gone", GATEWAY, "nft flush ruleset",
               {FIREWALL, "no-tcp-port-answers", "no-udp-port-answers", "drops-forged-tunnel-addresses", PROFILE}, "firewall",
-              perhaps=frozenset({"no-unit-has-failed"}), mend=RELOAD),
+              perhaps=frozenset({"no-unit-has-failed"}), mend=f"{RELOAD}; systemctl reset-failed"),
     _sabotage("SSH of the gateway is open to the world", GATEWAY, "nft insert rule inet telekit input tcp dport 22 accept",
               {FIREWALL, "no-tcp-port-answers", PROFILE}, "firewall", mend=RELOAD),
     _sabotage("SSH of the gateway is open to the world by IPv6 alone", GATEWAY,
