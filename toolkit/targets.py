@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit import __version__
 from toolkit.errors import UsageError
 from toolkit.knownhosts import FILE
 from toolkit.model import Commune, Machine, Role, Secret, SshAddress
@@ -48,8 +49,13 @@ class Job:
         return Options(
             known_hosts=self.folder / FILE, identities=self.identities, parallel=self.parallel, debug=self.debug,
             deadline_seconds=deadline_seconds(),
-            memory=_cache() / f"{self.commune.slug}-{sha256(bytes(self.folder.resolve())).hexdigest()[:16]}.json",
+            memory=_cache() / f"{self.commune.slug}-{self.edition}.json",
         )  # fmt: skip
+
+    @property
+    def edition(self) -> str:
+        """Another name for each folder and each version of telekit, which may ask otherwise than the one before."""
+        return sha256(bytes(self.folder.resolve()) + __version__.encode()).hexdigest()[:16]
 
 
 def deadline_seconds() -> float:
