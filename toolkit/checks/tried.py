@@ -38,7 +38,7 @@ def tried(subject: Subject) -> Tried:
 def _try(subject: Subject) -> Tried:
     doors = [*application_doors(subject), *desktop_doors(subject.commune), *administration(subject.commune)]
     doors += [cell.door for cells in matrix(subject).values() for cell in cells]
-    # A tunnel that another check closed a moment ago holds back what it is given, and of so much at once it drops the first.
+    # A tunnel without a session holds back what it is given, and of so much at once it drops the first.
     subject.run(STANDS.format(gateway=subject.commune.gateway_address()))
     with watched(subject) as witness:
         found = knock_and_forge(subject, doors, forgeries(subject))
