@@ -83,11 +83,18 @@ class Connector:
         route = self.route(Hop(host, port, user))
         budget = Budget(self.connect_seconds)
         pause = FIRST_PAUSE_SECONDS
+        dropped: reach.DroppedError | None = None
         while True:
             try:
                 *hops, transport = self._through(route, budget)
                 return SshLink(transport, self.silence_seconds, hops)
-            except reach.DroppedError:
+            except reach.NoAnswerError:
+                if dropped is None:
+                    raise
+                # That little was left for the last try says nothing about the machine.
+                raise dropped from None
+            except reach.DroppedError as error:
+                dropped = error
                 # Jitter, or the callers that were dropped together come back together.
                 wait = random.uniform(0.5, 1.5) * pause  # noqa: S311 - not for cryptography
                 if wait >= budget.left:
@@ -168,7 +175,9 @@ class Connector:
             return reach.AuthenticationRefusedError(str(hop), f"{hop} refuses to let {hop.user} in: {error}")
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and self.known_hosts.keys(hop.host, hop.port):
             return reach.HostKeyChangedError(str(hop), f"{hop} shows a host key of none of the pinned types ({error})")
-        if budget.spent:
+        # Paramiko's thread meets the end of the stream, and says so in words of its own.
+        hung_up = isinstance(error, EOFError | ConnectionError) or isinstance(error.__context__, EOFError | ConnectionError)
+        if budget.spent and not hung_up:
             return reach.NoAnswerError(str(hop), f"{hop} accepts the connection, then says nothing for {budget.seconds:g} s")
         return reach.DroppedError(str(hop), f"{hop} closes the connection before it says who it is (sshd starting or overloaded)")
 
