@@ -134,6 +134,6 @@ def test_the_program_runs_and_stops_where_there_is_no_interface(tmp_path: Path) 
             time.sleep(0.1)
         assert running.poll() is None
         running.terminate()
-        assert running.wait(5) == 0
+        assert running.wait(30) == 0
         assert running.stderr and running.stderr.read() == b""
     assert (tmp_path / "tunnels.json").read_text(encoding="utf-8") == "{}"

@@ -51,15 +51,15 @@ def test_nothing_that_a_script_sets_is_there_for_the_next(machine: Machine, tmp_
 
 def test_scripts_side_by_side_have_a_shell_each_and_more_than_that_go_alone(machine: Machine) -> None:
     began = time.monotonic()
-    jobs = [gevent.spawn(look, machine, f"sleep 0.5; echo {number}") for number in range(6)]
+    jobs = [gevent.spawn(look, machine, f"sleep 2; echo {number}") for number in range(6)]
     gevent.joinall(jobs, raise_error=True)
     assert [job.value[1] for job in jobs] == [f"{number}\n" for number in range(6)]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 9
     assert len(shells(machine)) == 3
 
 
 def test_a_script_that_takes_too_long_is_ended_there_and_the_shell_stays(machine: Machine) -> None:
-    assert look(machine, "echo begun; sleep 60", seconds=0.4)[:2] == (124, "begun\n")
+    assert look(machine, "echo begun; sleep 60", seconds=2)[:2] == (124, "begun\n")
     assert look(machine, "echo next")[1] == "next\n"
     assert len(shells(machine)) == 1
 
@@ -94,7 +94,7 @@ def test_a_refusal_to_open_one_is_the_answer(link: LocalLink, tmp_path: Path, mo
     began = time.monotonic()
     done = Machine("here", link).script("echo never", sudo=True, seconds=5, reads_only=True)
     assert (done.code, done.stdout, done.stderr) == (1, b"", b"sudo: a password is required\n")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
 
 
 def test_many_scripts_are_one_command_over_ssh_and_what_they_were_is_in_no_argument_list(farm: Any) -> None:
