@@ -49,6 +49,7 @@ GROUPS = {
 
 # A recipe's operation that writes no file → the playbook's task that does its work, where they do not bear the same name.
 TASKS = {
+    "Install the machine's packages": "Install what every machine needs",
     "Run sshd": "Reload sshd",
     "Set time zone and language": "Set the time zone",
     "Run chrony": "Restart chrony",
@@ -59,13 +60,8 @@ TASKS = {
     "Forward between tunnel and town hall": "Set the kernel's network settings",
     "Keep the record of tunnels to the administrator": "Have folders",
     "Record tunnels": "Run the record of tunnels",
-    "Install the second factor": "Install the remote desktop",
-    "Install sound": "Install the remote desktop",
     "Have a folder for second factors": "Have folders",
     "Apply the sessions' policy": "Read the sessions' policy again",
-    "Install the tunnel": "Install the laptop's packages",
-    "Install the remote desktop's client": "Install the laptop's packages",
-    "Install the antivirus": "Install the laptop's packages",
     "Have a quarantine": "Have folders",
     "Run the signatures' updates": "Run the antivirus",
     "Run the antivirus on every access": "Run the antivirus",

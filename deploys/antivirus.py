@@ -10,7 +10,6 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations import files
 
-from deploys.packages import install
 from deploys.service import run
 from deploys.template import render
 from deploys.text import text_file
@@ -24,6 +23,7 @@ WATCH = "/usr/local/lib/telekit/watch-removable"
 TELL = "/usr/local/lib/telekit/tell-quarantine"
 # Wherever an agent can write and run what they wrote.
 FOLDERS = ("/home", "/tmp", "/var/tmp")  # noqa: S108 - watched, not used
+PACKAGES = ("clamav-daemon", "clamav-freshclam", "clamdscan", "libnotify-bin")
 UNITS = "/etc/systemd/system"
 ONCE = "clamav-freshclam-once.service"
 DATABASES = "/var/lib/clamav"
@@ -117,12 +117,14 @@ def alarm(commune: Commune) -> str:
     return render("clamav/tell.sh.j2", message=shlex.quote(message), quarantine=QUARANTINE, told=f"{QUARANTINE}.told")
 
 
+def no_update_at_installation() -> None:
+    """Comes before the packages: their installation would wait for an update, from servers that the inventory may not name."""
+    files.link(name="Keep Debian's one-time update from starting", path=f"{UNITS}/{ONCE}", target="/dev/null")
+
+
 def antivirus(commune: Commune) -> None:
     """Have no file of an agent's, or of a stick they plug in, opened before ClamAV has read it."""
     wanted = commune.antivirus
-    # Before the package: its installation would wait for this update, from servers that the inventory may not name.
-    files.link(name="Keep Debian's one-time update from starting", path=f"{UNITS}/{ONCE}", target="/dev/null")
-    install(name="Install the antivirus", packages=["clamav-daemon", "clamav-freshclam", "clamdscan", "libnotify-bin"])
     files.directory(name="Have a quarantine", path=QUARANTINE, user="root", group="root", mode="700")
     clamd, freshclam, parts = scanner(FOLDERS), updater(wanted), units(wanted)
     text_file("Write clamd.conf", CLAMD, clamd)

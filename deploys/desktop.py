@@ -16,9 +16,9 @@ from deploys.firewall import firewall
 from deploys.keyboard import LAYOUT_CODES, keyboard
 from deploys.packages import install
 from deploys.reread import reread
-from deploys.second_factor import second_factor
+from deploys.second_factor import second_factor, second_factor_packages
 from deploys.service import run
-from deploys.sound import sound
+from deploys.sound import sound_packages
 from deploys.sshd import SshPorts
 from deploys.stage import stage
 from deploys.template import render
@@ -108,9 +108,7 @@ def desktop() -> None:
     me: Desktop = host.data.machine
     commune: Commune = host.data.commune
 
-    baseline()
-    install(name="Install the remote desktop", packages=["nftables", "xrdp", "xorgxrdp", *SESSION])
-    sound()
+    baseline(packages_of_role=["nftables", "xrdp", "xorgxrdp", *SESSION, *sound_packages(), *second_factor_packages(me, commune)])
     stage("packages are installed")
 
     # Closed before xrdp has accounts to let in.

@@ -44,8 +44,7 @@ def gateway() -> None:
     me: Gateway = host.data.machine
     commune: Commune = host.data.commune
 
-    baseline()
-    packages.install(name="Install the gateway's packages", packages=packages_needed())
+    baseline(packages_of_role=packages_needed())
 
     keys = preshared.shared_keys(commune, host.data.get("preshared") or {}, host.data.get("preshared_next") or {})
     preshared.write_peers(keys)

@@ -7,13 +7,14 @@ from pyinfra.context import host
 
 from deploys import wireguard
 from deploys.accounts import agent_accounts
-from deploys.antivirus import antivirus
+from deploys.antivirus import PACKAGES as ANTIVIRUS
+from deploys.antivirus import antivirus, no_update_at_installation
 from deploys.baseline import baseline
 from deploys.firewall import firewall
 from deploys.keyboard import keyboard
 from deploys.packages import install
 from deploys.portal import portal
-from deploys.remote_desktop import remote_desktop
+from deploys.remote_desktop import client_packages, remote_desktop
 from deploys.resolver import resolver
 from deploys.rotation import next_key
 from deploys.screen_lock import screen_lock
@@ -21,6 +22,8 @@ from deploys.sshd import SshPorts
 from deploys.stage import stage
 from deploys.tunnel import program_accounts, rules, tunnel
 from toolkit.model import Commune, Laptop
+
+PACKAGES = ("nftables", "wireguard-tools", "libpam-systemd", "polkitd", "procps")
 
 
 @deploy("enrol laptop")
@@ -40,9 +43,9 @@ def laptop() -> None:
     agent = commune.agent_of.get(me.name)
 
     # What comes from the network comes before the tunnel is the only way to it.
-    baseline()
+    no_update_at_installation()
     engine = [] if host.get_fact(wireguard.KernelHasWireGuard) else ["wireguard-go"]
-    install(name="Install the tunnel", packages=["nftables", "wireguard-tools", "libpam-systemd", "polkitd", "procps", *engine])
+    baseline(packages_of_role=[*PACKAGES, *engine, *client_packages(), *ANTIVIRUS])
     remote_desktop(agent, commune, second_factor=bool(host.data.get("second_factor")))
     antivirus(commune)
     agent_accounts([agent] if agent else [])

@@ -12,7 +12,6 @@ from pyinfra.context import host
 
 from deploys.keyboard import LAYOUT_CODES
 from deploys.offered import Offered
-from deploys.packages import install
 from deploys.template import render
 from deploys.text import no_file, text_file
 from toolkit.model import Agent, Clipboard, Commune
@@ -89,7 +88,6 @@ def client_packages() -> list[str]:
 
 def remote_desktop(agent: Agent | None, commune: Commune, *, second_factor: bool = False) -> None:
     """Have the agent's desktop one click away."""
-    install(name="Install the remote desktop's client", packages=client_packages())
     authority(commune.authority, commune.next_authority)
     icons = render("remote-desktop/icons.sh.j2", launchers=LAUNCHERS)
     text_file("Write the icons' script", ICONS, icons, mode="755")

@@ -17,7 +17,6 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations import files
 
-from deploys.packages import install
 from deploys.secret import write_secret
 from deploys.template import render
 from deploys.text import no_file, text_file
@@ -114,14 +113,22 @@ def factors() -> None:
     know_factors(name="Write the second factors", factors=known)
 
 
+def _wanted(me: Desktop, commune: Commune, enrolled: Mapping[str, Secret]) -> bool:
+    return len(password_alone(me, commune, enrolled)) < len(commune.agents_of(me))
+
+
+def second_factor_packages(me: Desktop, commune: Commune) -> list[str]:
+    """What asks for a code, where an agent of this desktop has one or must have one."""
+    return [PACKAGE] if _wanted(me, commune, host.data.get("second_factors") or {}) else []
+
+
 def second_factor(me: Desktop, commune: Commune) -> None:
     """Ask for a code where a profile says so. Secrets: host.data.second_factors, identifier → seed and emergency codes."""
     enrolled: Mapping[str, Secret] = host.data.get("second_factors") or {}
     alone = password_alone(me, commune, enrolled)
-    wanted = len(alone) < len(commune.agents_of(me))
+    wanted = _wanted(me, commune, enrolled)
     # In an order in which nobody gets in with less than they must, wherever it is cut short.
     if wanted:
-        install(name="Install the second factor", packages=[PACKAGE])
         factors()
         text_file("Write who has no second factor", EXEMPT, "".join(f"{a.identifier}\n" for a in alone), mode="600")
     text_file("Write what a session asks for", SERVICE, service(second_factor=wanted))

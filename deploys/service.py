@@ -80,7 +80,8 @@ def run(unit: str, files: Mapping[str, str] | None = None, check: str = "", how:
     if found.enabled.startswith("masked"):
         yield f"systemctl unmask --quiet {'--runtime ' if found.enabled == 'masked-runtime' else ''}{shlex.quote(unit)}"
     if found.enabled not in STARTED_AT_BOOT:
-        yield f"systemctl enable --quiet {shlex.quote(unit)}"
+        # What links it to the boot is for the next one: all units need not be read again for that.
+        yield f"systemctl enable --quiet --no-reload {shlex.quote(unit)}"
     if found.state == "active" and current:
         return
     if check:

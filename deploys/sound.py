@@ -5,13 +5,11 @@ from __future__ import annotations
 from pyinfra.context import host
 
 from deploys.offered import Offered
-from deploys.packages import install
 
 MODULE = "pipewire-module-xrdp"
 PACKAGES = (MODULE, "pipewire-pulse", "wireplumber", "xfce4-pulseaudio-plugin")
 
 
-def sound() -> None:
-    """Let the agent hear the desktop: from Debian 13 on, PipeWire has a module for xrdp."""
-    if host.get_fact(Offered, packages=[MODULE]):
-        install(name="Install sound", packages=PACKAGES)
+def sound_packages() -> tuple[str, ...]:
+    """What lets the agent hear the desktop: from Debian 13 on, PipeWire has a module for xrdp."""
+    return PACKAGES if host.get_fact(Offered, packages=[MODULE]) else ()
