@@ -16,9 +16,9 @@ from benchmarks.kept import FAILURES
 from benchmarks.light import light_targets
 from benchmarks.measure import Cost, ToolFailedError
 
-# How many targets the tools with a cost of their own are asked to bear, and how often (never where it is not said): plain
-# pyinfra takes some five minutes for fifty, in which it mostly waits.
-PEER_RUNS = {"ansible": {50: 2, 200: 1}, "ansible + mitogen": {50: 2}, "pyinfra": {50: 1}}
+# How many targets the tools with a cost of their own are asked to bear, and how often (never where it is not said). Plain
+# pyinfra is compared in the town: for fifty targets it takes some five minutes, in which it mostly waits.
+PEER_RUNS = {"ansible": {50: 1, 200: 1}, "ansible + mitogen": {50: 1}}
 # Beyond this many a run takes minutes, most of them the targets' own: then one of each kind must do.
 REPEATED_UP_TO = 200
 
@@ -73,13 +73,6 @@ class Scale:
         inventories = [light_inputs(self.folder, self.count, contact) for contact in CONTACTS]
 
         def go(*, change: bool, memory: bool = False) -> Cost:
-            if tool == "pyinfra":
-                env = {
-                    "BENCH_FOLDER": str(self.folder),
-                    "BENCH_COUNT": str(self.count),
-                    **({"BENCH_CHANGED": "1"} if change else {}),
-                }
-                return peers.pyinfra("light.py", env, memory=memory)
             return peers.playbook("light.yml", inventories[change], mitogen="mitogen" in tool, memory=memory)
 
         for number in range(runs):
@@ -92,7 +85,7 @@ class Scale:
 
     def _note(self, scenario: str, tool: str, cost: Cost, changes: int | None) -> None:
         made = changes_of(tool, cost)
-        if changes is not None and made is not None and made != changes:
+        if changes is not None and made != changes:
             raise ToolFailedError(
                 f"{tool}, {scenario}, {self.count} targets: {made} changes instead of {changes}\n{cost.stdout[-2000:]}"
             )
@@ -107,16 +100,14 @@ class Scale:
         self.log(f"{self.count} targets, {scenario}, {tool}: {cost.seconds:.2f} s, {each}")
 
 
-def changes_of(tool: str, cost: Cost) -> int | None:
-    """How many changes a tool says it made; None: pyinfra, which says it on a screen only."""
+def changes_of(tool: str, cost: Cost) -> int:
+    """How many changes a tool says it made."""
     if tool == "telekit":
         summary = json.loads(cost.stdout)
         if summary["failed"] or summary["unreachable"]:
             raise ToolFailedError(f"the engine failed: {summary}")
         return int(summary["changes"])
-    if tool.startswith("ansible"):
-        return sum(int(number) for number in re.findall(r"changed=(\d+)", cost.stdout))
-    return None
+    return sum(int(number) for number in re.findall(r"changed=(\d+)", cost.stdout))
 
 
 def measure(counts: tuple[int, ...], runs: int, log: Callable[[str], None], keep: Callable[[Mapping[str, Any]], None]) -> None:
