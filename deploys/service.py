@@ -80,8 +80,7 @@ def run(unit: str, files: Mapping[str, str] | None = None, check: str = "", how:
     if found.enabled.startswith("masked"):
         yield f"systemctl unmask --quiet {'--runtime ' if found.enabled == 'masked-runtime' else ''}{shlex.quote(unit)}"
     if found.enabled not in STARTED_AT_BOOT:
-        # What links it to the boot is for the next one: all units need not be read again for that.
-        yield f"systemctl enable --quiet --no-reload {shlex.quote(unit)}"
+        yield f"systemctl enable --quiet {shlex.quote(unit)}"
     if found.state == "active" and current:
         return
     if check:
