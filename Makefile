@@ -86,8 +86,8 @@ test: lab-packages test-packages check browser-tests
 
 LAB_TESTS := $(BIN)/pytest --durations=15 -m 'not sabotage'
 
-# These build towns of their own, and go where they make the two lines as long as each other.
-OWN_TOWNS := $(addprefix tests/lab/,test_gateway_dates_and_names.py test_lab.py test_lab_life.py)
+# This builds towns of its own, and goes where it makes the two lines as long as each other.
+OWN_TOWNS := tests/lab/test_gateway_dates_and_names.py
 
 lab-tests:
 	$(LAB_TESTS) --lab-release trixie --ignore-glob '*/test_engine*.py' $(OWN_TOWNS:%=--ignore=%) tests/lab
