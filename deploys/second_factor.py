@@ -113,20 +113,17 @@ def factors() -> None:
     know_factors(name="Write the second factors", factors=known)
 
 
-def _wanted(me: Desktop, commune: Commune, enrolled: Mapping[str, Secret]) -> bool:
-    return len(password_alone(me, commune, enrolled)) < len(commune.agents_of(me))
-
-
 def second_factor_packages(me: Desktop, commune: Commune) -> list[str]:
     """What asks for a code, where an agent of this desktop has one or must have one."""
-    return [PACKAGE] if _wanted(me, commune, host.data.get("second_factors") or {}) else []
+    alone = password_alone(me, commune, host.data.get("second_factors") or {})
+    return [PACKAGE] if len(alone) < len(commune.agents_of(me)) else []
 
 
 def second_factor(me: Desktop, commune: Commune) -> None:
     """Ask for a code where a profile says so. Secrets: host.data.second_factors, identifier → seed and emergency codes."""
     enrolled: Mapping[str, Secret] = host.data.get("second_factors") or {}
     alone = password_alone(me, commune, enrolled)
-    wanted = _wanted(me, commune, enrolled)
+    wanted = bool(second_factor_packages(me, commune))
     # In an order in which nobody gets in with less than they must, wherever it is cut short.
     if wanted:
         factors()
