@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import gevent
-from gevent.lock import BoundedSemaphore
 
 from toolkit.engine import events, sentences
 from toolkit.engine.batch.questions import Question
+from toolkit.engine.crew import FAREWELL_SECONDS, Crew, FarCrew, OwnCrew
 from toolkit.engine.events import OperationFailed, Outcome
-from toolkit.engine.peer import Peer, PeerLostError
 from toolkit.engine.session import Deploys, Interrupted, Session
 from toolkit.engine.target import Completed, MachinePlan, MachineResult, Target
-from toolkit.engine.worker import Answer
+from toolkit.engine.worker import Answer, Share
 from toolkit.errors import TelekitError
 
 # A process takes as long to start as some dozen machines to look at.
 MACHINES_A_PROCESS = 50
-START = """\
-import sys
-sys.path.insert(0, {path!r})
-import toolkit.engine
-toolkit.engine.Session
-from toolkit.engine.worker import main
-main({descriptor})
-"""
-FAREWELL_SECONDS = 10.0
 GONE = "the process that worked on it ended: run it again"
 Lost = Callable[[str], Any]
 
@@ -42,39 +29,6 @@ Lost = Callable[[str], Any]
 def processes_for(machines: int) -> int:
     """How many processes so many machines are worth on this computer."""
     return max(1, min(len(os.sched_getaffinity(0)), machines // MACHINES_A_PROCESS))
-
-
-class Crew:
-    """A process and its share of the targets."""
-
-    def __init__(self, targets: Sequence[Target], serve: Callable[[str, tuple[Any, ...]], Any]) -> None:
-        self.targets = targets
-        self.names = frozenset(target.name for target in targets)
-        here, there = socket.socketpair()
-        start = START.format(path=str(Path(__file__).parents[2]), descriptor=there.fileno())
-        # A session of its own: Ctrl-C is ours, and we pass it on.
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", start], pass_fds=(there.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL, stdout=2
-        )
-        there.close()
-        self.peer = Peer(here, serve)
-        self.peer.tell("path", *sys.path)
-
-    def ask(self, method: str, *arguments: Any) -> Answer | None:
-        """None: the process is gone."""
-        try:
-            answer: Answer = self.peer.call(method, *arguments)
-        except PeerLostError:
-            return None
-        return answer
-
-    def close(self) -> None:
-        self.peer.close()
-        try:
-            self.process.wait(FAREWELL_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class SpreadSession(Session):
@@ -87,7 +41,6 @@ class SpreadSession(Session):
         super().__init__(*arguments)
         self._crews: list[Crew] = []
         self._connected: dict[str, Crew] = {}
-        self._turn = BoundedSemaphore(1)
         self._has_turn: set[int] = set()
 
     def _make_room(self) -> None:
@@ -109,12 +62,13 @@ class SpreadSession(Session):
     def _start(self) -> None:
         number = self.options.processes or processes_for(len(self.targets))
         options = replace(self.options, parallel=-(-self.options.parallel // number), processes=1)
-        for place in range(number):
-            share = self.targets[place::number]
-            crew = Crew(share, lambda method, arguments, place=place: self._serve(place, method, arguments))  # type: ignore[misc]
-            self._crews.append(crew)
-        for crew in self._crews:
-            crew.peer.call("begin", [replace(target, data={}) for target in crew.targets], options)
+        *others, own = (self.targets[place::number] for place in range(number))
+        far = [FarCrew(targets, partial(self._serve, place)) for place, targets in enumerate(others)]
+        share = Share(own, replace(options, memory=None), self.emit, self._together)
+        share.session._memory = self._memory
+        self._crews = [*far, OwnCrew(own, share)]
+        for crew in far:
+            crew.begin(options)
 
     # -- what the processes ask and tell -----------------------------------------------------------------------------
 
@@ -126,7 +80,7 @@ class SpreadSession(Session):
             case "owns":
                 return self._together.owns(*arguments)
             case "take turn":
-                self._turn.acquire()
+                self._together.in_turn.acquire()
                 self._has_turn.add(place)
             case "end turn":
                 self._end_turn(place)
@@ -135,7 +89,7 @@ class SpreadSession(Session):
     def _end_turn(self, place: int) -> None:
         if place in self._has_turn:
             self._has_turn.discard(place)
-            self._turn.release()
+            self._together.in_turn.release()
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 
@@ -160,8 +114,8 @@ class SpreadSession(Session):
         self, script_of: Callable[[Target], str], *, sudo: bool = True, seconds: float = 60.0, reads_only: bool = False
     ) -> dict[str, Completed]:
         options = {"sudo": sudo, "seconds": seconds, "reads_only": reads_only}
-        reachable = self.reachable
-        scripts = {crew: ({t.name: script_of(t) for t in reachable if t.name in crew.names}, options) for crew in self._crews}
+        reachable = {target.name for target in self.reachable}
+        scripts = {crew: ({t.name: script_of(t) for t in crew.targets if t.name in reachable}, options) for crew in self._crews}
         return self._everywhere("run_all", scripts, self._unreached)
 
     def read_all(self, script: str, *, seconds: float = 60.0, apart: bool = False) -> dict[str, Completed]:
@@ -208,10 +162,7 @@ class SpreadSession(Session):
 
     def _stop(self, asking: Mapping[Crew, gevent.Greenlet]) -> None:
         for crew in asking:
-            try:
-                crew.peer.tell("stop")
-            except PeerLostError:
-                continue
+            crew.stop()
         gevent.joinall(list(asking.values()), timeout=FAREWELL_SECONDS)
         for crew, asked in asking.items():
             if not asked.ready():
@@ -224,9 +175,9 @@ class SpreadSession(Session):
             self._end_turn(self._crews.index(crew))
             hit = [t.name for t in crew.targets if t.name not in self.unreachable]
             return {name: lost(name) for name in hit}
-        for name in crew.names:
-            self.unreachable.pop(name, None)
-            self._connected.pop(name, None)
+        for target in crew.targets:
+            self.unreachable.pop(target.name, None)
+            self._connected.pop(target.name, None)
         self.unreachable.update(answer.unreachable)
         self._connected.update(dict.fromkeys(answer.connected, crew))
         middle.update(answer.interrupted or {})

@@ -1,10 +1,11 @@
-"""A process that works on its share of the machines: a Session whose events and results go to the process that started it."""
+"""A share of the machines, and the process that works on one: a Session whose events and results go to the first process."""
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ from toolkit.errors import TelekitError
 
 # Events travel together: a thousand machines have some ten thousand a minute.
 EVENTS_SECONDS = 0.05
+# Python's own 700 make a tenth of the work of it.
+COLLECT_AFTER = 10_000, 10, 10
 
 
 @dataclass(frozen=True)
@@ -78,63 +81,40 @@ class WorkerSession(Session):
         yield self.stop
 
 
-class Worker:
-    """Answers the first process's calls."""
+class Share:
+    """A share of the machines, in whichever process: does what is asked for by name, and says what came of it."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.events: list[Event] = []
-        self.session: WorkerSession
-        self.targets: dict[str, Target] = {}
-        self.peer = Peer(sock, self.serve)
-
-    def until_the_end(self) -> None:
-        """Work until the first process is done with us, or gone."""
-        while not self.peer.gone.wait(EVENTS_SECONDS):
-            self._pass_on()
-
-    def serve(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        if method == "path":
-            sys.path[:] = arguments
-            return None
-        if method == "stop":
-            self.session.stop.set()
-            return None
-        if method == "begin":
-            return self.begin(*arguments)
-        return self._answer(method, arguments)
-
-    def begin(self, targets: Sequence[Target], options: Options) -> None:
+    def __init__(self, targets: Sequence[Target], options: Options, emit: Callable[[Event], None], together: Together) -> None:
         # The dictionaries of data are filled when recipes come.
-        self.targets = {target.name: replace(target, data={}) for target in targets}
-        self.session = WorkerSession(self.targets.values(), options, self.events.append)
-        self.session._together = FarTogether(self.peer)
+        self.held = {target.name: replace(target, data={}) for target in targets}
+        self.session = WorkerSession(self.held.values(), options, emit)
+        self.session._together = together
 
-    def _answer(self, method: str, arguments: tuple[Any, ...]) -> Answer:
-        self.session.stop.clear()
+    def ask(self, method: str, *arguments: Any) -> Answer:
+        session = self.session
+        session.stop.clear()
         result, interrupted = None, None
         try:
             result = getattr(self, f"do_{method}")(*arguments)
         except Interrupted as stopped:
             interrupted = dict(stopped.machines)
-        finally:
-            self._pass_on()
-        session = self.session
         return Answer(result, dict(session.unreachable), frozenset(session._machines), interrupted)
 
-    def _pass_on(self) -> None:
-        if self.events:
-            events = list(self.events)
-            self.events.clear()
-            self.peer.tell("events", events)
+    def stop(self) -> None:
+        """Let go of whatever is being done."""
+        self.session.stop.set()
 
-    # -- what the first process asks for -----------------------------------------------------------------------------
+    def close(self) -> None:
+        self.session.close()
+
+    # -- what is asked for -----------------------------------------------------------------------------
 
     def do_connect(self) -> None:
         self.session.connect()
 
     def do_run(self, name: str, script: str, options: Mapping[str, Any]) -> Completed | TelekitError:
         try:
-            return self.session.run(self.targets[name], script, **options)
+            return self.session.run(self.held[name], script, **options)
         except TelekitError as error:
             # An answer like others: the machine that was lost is known there too then.
             return error
@@ -153,7 +133,7 @@ class Worker:
 
     def _deploys(self, work: Mapping[str, tuple[Mapping[str, object], Sequence[Deploy]]]) -> Any:
         for name, (data, _) in work.items():
-            held = self.targets[name].data
+            held = self.held[name].data
             assert isinstance(held, dict)
             held.clear()
             held.update(data)
@@ -166,10 +146,50 @@ class Worker:
         return self.session.executions
 
 
+class Worker:
+    """A share in a process of its own: answers the first process's calls."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.events: list[Event] = []
+        self.share: Share | None = None
+        self.peer = Peer(sock, self.serve)
+
+    def until_the_end(self) -> None:
+        """Work until the first process is done with us, or gone."""
+        with suppress(PeerLostError):
+            while not self.peer.gone.wait(EVENTS_SECONDS):
+                self._pass_on()
+        if self.share is not None:
+            self.share.close()
+
+    def serve(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        if method == "path":
+            sys.path[:] = arguments
+        elif method == "begin":
+            targets, options = arguments
+            self.share = Share(targets, options, self.events.append, FarTogether(self.peer))
+        elif self.share is not None:
+            return self._asked(self.share, method, arguments)
+        return None
+
+    def _asked(self, share: Share, method: str, arguments: tuple[Any, ...]) -> Any:
+        if method == "stop":
+            return share.stop()
+        try:
+            return share.ask(method, *arguments)
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self.events:
+            events = list(self.events)
+            self.events.clear()
+            self.peer.tell("events", events)
+
+
 def main(descriptor: int) -> None:
     """Serve the process at the other end of a socket that was inherited."""
-    worker = Worker(socket.socket(fileno=descriptor))
-    with suppress(PeerLostError):
-        worker.until_the_end()
-    if worker.targets:
-        worker.session.close()
+    # What was loaded stays; of what a machine leaves behind, most goes by itself.
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    Worker(socket.socket(fileno=descriptor)).until_the_end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.arguments import all_argument_meta
+from pyinfra.api.command import QuoteString
 from pyinfra.api.exceptions import ArgumentTypeError
+from pyinfra.api.hiddenvalue import HiddenValue
+from pyinfra.facts import files
 from pyinfra.facts.files import Block, FindInFile, Sha1File
 
 from toolkit.engine.batch import quick
@@ -91,3 +95,58 @@ def test_call_arguments_that_do_not_fit_are_refused_in_inspects_words(kwargs: di
     with pytest.raises(TypeError) as ours:
         quick.getcallargs(FindInFile().command, **kwargs)
     assert str(ours.value) == str(theirs.value)
+
+
+@given(
+    GIVEN,
+    CONFIGS,
+    st.sampled_from([{}, {"machine": 1}, {"_sudo": True}]),
+    st.sampled_from([{}, {"_sudo": True}, {"_if": [dict]}]),
+)
+def test_facts_take_over_what_pyinfra_lets_them(
+    operation: Any, config: Config, data: dict[str, Any], own: dict[str, Any]
+) -> None:
+    state, host = host_of(data, config)
+    host.current_op_global_arguments, _ = quick._pop_global_arguments(state, host, dict(operation))
+    for _ in range(2):
+        kwargs = {"path": "/x", **own}
+        ours = quick.handle_fact_kwargs(state, host, Sha1File, [], dict(kwargs))
+        theirs = quick._handle_fact_kwargs(state, host, Sha1File, [], dict(kwargs))
+        assert [{**ours[0], "self": 0}, ours[1]] == [{**theirs[0], "self": 0}, theirs[1]]
+        # A fact sets such things on what it was given.
+        ours[1]["_shell_executable"] = "other"
+        ours[1]["_success_exit_codes"].append(9)
+
+
+def test_facts_notice_what_the_operation_changes_in_between() -> None:
+    state, host = host_of({}, Config())
+    host.current_op_global_arguments, _ = quick.pop_global_arguments(state, host, {"_sudo": True})
+    assert quick.handle_fact_kwargs(state, host, Sha1File, [], {"path": "/x"})[1]["_sudo"] is True
+    host.current_op_global_arguments["_sudo"] = False
+    assert quick.handle_fact_kwargs(state, host, Sha1File, [], {"path": "/x"})[1]["_sudo"] is False
+
+
+SECRET = HiddenValue("secret")
+PLAIN = st.sampled_from(["/etc/x", "it's", "a b", ""])
+FIELDS = st.one_of(PLAIN, PLAIN.map(QuoteString), st.just(SECRET), st.builds(QuoteString, st.just(SECRET)), st.integers(0, 2))
+
+
+@given(st.lists(FIELDS, min_size=2, max_size=2), FIELDS)
+def test_commands_from_templates_are_pyinfras(values: list[Any], named: Any) -> None:
+    template = "if [ -e {0} ]; then cat {0} 'x {1}' {named}{1}; fi"
+    ours = quick.make_formatted_string_command(template, *values, named=named)
+    theirs = quick._make_formatted_string_command(template, *values, named=named)
+    assert (ours.get_raw_value(), str(ours)) == (theirs.get_raw_value(), str(theirs))
+
+
+def test_templates_with_more_than_names_are_left_to_python() -> None:
+    for field, args, kwargs in (("0[1]", (["a", "b"],), {}), ("x.real", (), {"x": 3}), ("0", ("c",), {}), ("x", (), {"x": "d"})):
+        assert quick.Template().get_field(field, args, kwargs) == Formatter().get_field(field, args, kwargs)
+
+
+def test_every_module_of_pyinfra_makes_commands_that_way() -> None:
+    quick.install()
+    assert files.make_formatted_string_command is quick.make_formatted_string_command
+    path = Sha1File().command(path="/etc/x")
+    assert path is Sha1File().command(path="/etc/x")
+    assert path is not Sha1File().command(path="/etc/y")

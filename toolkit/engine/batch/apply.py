@@ -92,6 +92,8 @@ class Apply:
 
     def _find_output_readers(self) -> None:
         """Find the operations whose output a condition reads: a script does not bring it back, plain pyinfra does."""
+        if not any(operation.conditions for operation in self.run.operations):
+            return
         self.run.connector.closed = True
         try:
             for operation in self.run.operations:
@@ -141,7 +143,8 @@ class Apply:
             self._execute(stretch)
             self._plainly(operation)
             return []
-        if upload_bytes(commands) + sum(upload_bytes(step.commands) for step in stretch) > SCRIPT_BYTES:
+        size = upload_bytes(commands)
+        if size and size + sum(upload_bytes(step.commands) for step in stretch) > SCRIPT_BYTES:
             self._execute(stretch)
             stretch = []
         outcomes.assume(operation, commands)

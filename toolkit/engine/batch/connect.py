@@ -19,7 +19,7 @@ from toolkit.engine.batch.known_hosts import KnownHosts, fingerprint, host_key_n
 from toolkit.engine.batch.ssh import SshLink, tune
 
 # A reader that nobody has anything for wakes up this often; paramiko's own 0.1 s keeps a processor busy at 1,000 machines.
-READER_SECONDS = 5.0
+READER_SECONDS = 15.0
 
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,8 @@ from toolkit.engine.batch.sudo import ROOT, SELF
 Answer = tuple[int, str, str]
 Judged = tuple[bool, CommandOutput]
 
-# What a machine was like that long ago says little about now (someone answered a question in between).
+# What a machine was like that long ago says little about now (someone answered a question in between): all of it counts as
+# old when its first part is.
 MAX_AGE_SECONDS = 300.0
 
 
@@ -39,16 +41,19 @@ class Facts:
         self.clock = clock
         self.rounds = 0
         self.asked = 0
-        self._known: dict[Question, tuple[float, Answer]] = {}
+        self._known: dict[Question, Answer] = {}
+        self._since = 0.0
         self._asked: defaultdict[str, dict[Question, None]] = defaultdict(dict)
 
     def recall(self, question: Question) -> Answer | None:
-        known = self._known.get(question)
-        return known[1] if known is not None and self.clock() - known[0] < MAX_AGE_SECONDS else None
+        return self._known.get(question) if self.clock() - self._since < MAX_AGE_SECONDS else None
 
     def keep(self, answers: Mapping[Question, Answer]) -> None:
         now = self.clock()
-        self._known.update({question: (now, answer) for question, answer in answers.items() if not question.apart})
+        if not self._known or now - self._since >= MAX_AGE_SECONDS:
+            self._known.clear()
+            self._since = now
+        self._known.update({question: answer for question, answer in answers.items() if not question.apart})
 
     def forget(self) -> None:
         """Something changed: nothing that was read before counts."""
@@ -56,7 +61,8 @@ class Facts:
 
     def remember(self, asker: str, question: Question) -> None:
         """Note who asks what."""
-        self._asked[asker][question] = None
+        # Machines that are worked on side by side have the same askers.
+        self._asked[sys.intern(asker)][question] = None
 
     def asked_by(self, askers: Iterable[str]) -> list[Question]:
         """What they asked before."""
@@ -69,6 +75,14 @@ class Facts:
     def ahead(self) -> list[Question]:
         """What will hardly be asked in vain before a recipe is evaluated."""
         return [*self.asked_by(tuple(self._asked)), *self.expected]
+
+    def learn(self, questions: Iterable[Question]) -> dict[Question, Answer]:
+        """The answers; those that are not known are asked for in one script."""
+        answers = {question: self.recall(question) for question in questions}
+        unknown = [question for question, answer in answers.items() if answer is None]
+        found = dict(zip(unknown, self.gather(unknown), strict=True)) if unknown else {}
+        self.keep(found)
+        return {question: answer or found[question] for question, answer in answers.items()}
 
     def gather(self, questions: Sequence[Question]) -> list[Answer]:
         """Ask the machine in one script."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,9 +55,8 @@ class HostView(Host):
     @classmethod
     def of(cls, host: Host, asker: str = "", commands: list[Any] | None = None) -> HostView:
         """asker: who will ask for facts through it; commands: what that operation has issued so far."""
-        view = copy.copy(host)
-        view.__class__ = cls
-        assert isinstance(view, HostView)
+        view = cls.__new__(cls)
+        view.__dict__.update(host.__dict__)
         view.original, view.asker = host, asker
         view.commands = commands if commands is not None else []
         # The data of the deploy that an operation stands in are looked up through the host they were made for.
@@ -157,6 +155,13 @@ class Run:
         self.facts = facts
         self.operations: list[Operation] = []
 
+    def close(self) -> None:
+        """Take apart what pyinfra ties in circles: over a thousand machines it would add up until it is collected."""
+        ctx_host.reset()
+        ctx_config.reset()
+        for part in (self.host, self.state.inventory, self.state):
+            vars(part).clear()
+
     @property
     def connector(self) -> BatchConnector:
         assert isinstance(self.host.connector, BatchConnector)
@@ -230,5 +235,8 @@ class Run:
 
     def holds(self, operation: Operation) -> bool:
         """Whether every condition of the operation is met."""
+        conditions = operation.conditions
+        if not conditions:
+            return True
         self.enter(HostView.of(self.host))
-        return all(condition() for condition in operation.conditions)
+        return all(condition() for condition in conditions)

@@ -71,10 +71,20 @@ class Question:
 
 def question_of(command: Any, arguments: Mapping[str, Any]) -> Question:
     """The question of a pyinfra command and its arguments; equal ones are one object, whichever machine they are for."""
-    raw = command.get_raw_value() if isinstance(command, StringCommand) else str(command)
+    raw, hides = _read(command) if isinstance(command, StringCommand) else (str(command), False)
     shaping = tuple((key, _frozen(value)) for key, value in connector_arguments(arguments).items() if value)
     codes = tuple(arguments.get("_success_exit_codes") or (0,))
-    return _question(raw, shaping, codes, str(command) != raw or bool(arguments.get("_env")))
+    return _question(raw, shaping, codes, hides or bool(arguments.get("_env")))
+
+
+def _read(command: StringCommand) -> tuple[str, bool]:
+    """A command's text, and whether something in it is not for the eye; noted on it, since `quick` hands out one for many."""
+    try:
+        read: tuple[str, bool] = command.__dict__["_batch_read"]
+    except KeyError:
+        raw = command.get_raw_value()
+        read = command.__dict__["_batch_read"] = raw, command.get_masked_value() != raw
+    return read
 
 
 def reading(script: str, *, sudo: bool, seconds: float | None = None, apart: bool = False) -> Question:
@@ -128,8 +138,14 @@ def parse_answers(nonce: str, stdout: bytes, questions: Sequence[Question]) -> l
     for index, n in enumerate(order(questions)):
         output = parts[2 * index].removeprefix("\n") if index else parts[0]
         status, _, errors = parts[2 * index + 1].removeprefix(" ").partition("\n")
-        answers[n] = (int(status), output, errors)
+        answers[n] = _answer(int(status), output, errors)
     return answers
+
+
+@lru_cache(4096)
+def _answer(status: int, output: str, errors: str) -> tuple[int, str, str]:
+    """An answer: machines of a kind give the same ones, which then are one object."""
+    return status, output, errors
 
 
 def lines_of(text: str) -> list[str]:

@@ -31,6 +31,8 @@ _OTHER = (
 # How a command is run and judged, which is not part of the command itself.
 CONTROL = ("_success_exit_codes", "_timeout", "_get_pty", "_stdin", "_retries", "_retry_delay", "_retry_until")
 
+_SHAPING = tuple(key for key in CONNECTOR_ARGUMENT_KEYS if key not in CONTROL)
+
 
 def is_plain_sudo(arguments: Mapping[str, Any]) -> bool:
     """Whether `sudo -H -n` is all that stands before the command: then `sudo -H -n sh -s` around the script is the same."""
@@ -39,7 +41,7 @@ def is_plain_sudo(arguments: Mapping[str, Any]) -> bool:
 
 def connector_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that shape the command line."""
-    return {key: arguments[key] for key in CONNECTOR_ARGUMENT_KEYS if key in arguments and key not in CONTROL}
+    return {key: arguments[key] for key in _SHAPING if key in arguments}
 
 
 def command_line(command: Any, arguments: Mapping[str, Any], *, inside_sudo: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -17,13 +18,17 @@ T = TypeVar("T")
 class Wave(Generic[T]):
     """Runs jobs until each is done or waits for an answer, again and again.
 
-    ahead: what they will probably ask; it goes out with the first questions.
+    ahead: what they will probably ask; it goes out before they begin, since each that waits holds some 25 KB meanwhile.
     """
 
     def __init__(self, facts: Facts, ahead: Iterable[Question] = ()) -> None:
         self.facts = facts
         self.ahead = ahead
         self.pending: dict[Question, AsyncResult] = {}
+        self.todo: deque[tuple[int, Callable[[], T]]] = deque()
+        self.workers: list[gevent.Greenlet] = []
+        self.done: dict[int, T] = {}
+        self.errors: dict[int, Exception] = {}
         self.alive = 0
         self.waiting = 0
         self.stuck = Event()
@@ -31,31 +36,40 @@ class Wave(Generic[T]):
 
     def run(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Run every job to its end; what all of them wait for goes out together, time after time."""
+        self._flush()
+        if self.failure is not None:
+            raise self.failure
         self.alive = len(jobs)
-        greenlets = [gevent.spawn(self._one, job) for job in jobs]
+        self.todo.extend(enumerate(jobs))
+        self._go_on()
         try:
             while self.alive:
                 self.stuck.wait()
                 self.stuck.clear()
-                if self.pending:
-                    self._flush()
+                self._flush()
         finally:
-            gevent.killall(greenlets)
+            gevent.killall(self.workers)
         if self.failure is not None:
             # pyinfra makes a failed fact of whatever goes wrong, this is about the machine.
             raise self.failure
-        if errors := [greenlet.value[1] for greenlet in greenlets if greenlet.value[1] is not None]:
-            raise errors[0]
-        return [greenlet.value[0] for greenlet in greenlets]
+        if self.errors:
+            raise self.errors[min(self.errors)]
+        return [self.done[place] for place in range(len(jobs))]
 
-    def _one(self, job: Callable[[], T]) -> tuple[T | None, Exception | None]:
-        try:
-            return job(), None
-        except Exception as error:  # noqa: BLE001 - raised again where all jobs are waited for
-            return None, error
-        finally:
-            self.alive -= 1
-            self._look()
+    def _go_on(self) -> None:
+        """Have a greenlet take up the jobs that nobody has begun: one a job would cost as much as some of them."""
+        self.workers.append(gevent.spawn(self._work))
+
+    def _work(self) -> None:
+        while self.todo:
+            place, job = self.todo.popleft()
+            try:
+                self.done[place] = job()
+            except Exception as error:  # noqa: BLE001 - raised again where all jobs are waited for
+                self.errors[place] = error
+            finally:
+                self.alive -= 1
+                self._look()
 
     def _look(self) -> None:
         if self.waiting == self.alive:
@@ -68,22 +82,21 @@ class Wave(Generic[T]):
         answer = self.pending.setdefault(question, AsyncResult())
         self.waiting += 1
         self._look()
+        if self.todo:
+            self._go_on()
         found: Answer = answer.get()
         return found
 
     def _flush(self) -> None:
-        todo, self.pending = self.pending, {}
+        asked, self.pending = self.pending, {}
+        ahead, self.ahead = self.ahead, ()
         self.waiting = 0
-        extra = [question for question in self.ahead if question not in todo and self.facts.recall(question) is None]
-        self.ahead = ()
-        questions = list(dict.fromkeys([*todo, *extra]))
         try:
-            answers = dict(zip(questions, self.facts.gather(questions), strict=True))
+            answers = self.facts.learn([*asked, *ahead])
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             self.failure = error
-            for waiting in todo.values():
+            for waiting in asked.values():
                 waiting.set_exception(error)
             return
-        self.facts.keep(answers)
-        for question, waiting in todo.items():
+        for question, waiting in asked.items():
             waiting.set(answers[question])

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyinfra.api.config import Config
 
 from toolkit.engine.batch.apply import Applied, Apply, Observer
 from toolkit.engine.batch.coshell import Coshells
-from toolkit.engine.batch.facts import Answer, Facts
+from toolkit.engine.batch.facts import Facts
 from toolkit.engine.batch.link import Completed, Link
 from toolkit.engine.batch.machine import Deploy, Run
 from toolkit.engine.batch.plan import Planned, plan
 from toolkit.engine.batch.questions import Question, SudoRefusedError, reading
 from toolkit.engine.batch.sudo import shell
 from toolkit.engine.batch.together import Together
-from toolkit.engine.batch.wave import Wave
 
 PATIENCE_SECONDS = 10
 
@@ -62,24 +62,28 @@ class Machine:
         """The operation that an apply is at, or ended at."""
         return self._apply.current if self._apply is not None else self._last
 
-    def _run(self, deploys: Sequence[Deploy]) -> Run:
+    @contextmanager
+    def _run(self, deploys: Sequence[Deploy]) -> Iterator[Run]:
         run = Run(self.name, self.data, self.link, self.facts, self.config(), self.together)
-        run.register(deploys)
-        return run
+        try:
+            run.register(deploys)
+            yield run
+        finally:
+            run.close()
 
     def plan(self, deploys: Sequence[Deploy]) -> list[Planned]:
         """What the deploys would change."""
-        return plan(self._run(deploys))
+        with self._run(deploys) as run:
+            return plan(run)
 
     def apply(self, deploys: Sequence[Deploy], observer: Observer | None = None) -> Applied:
         """Make the machine as the deploys say; stops at the first failure."""
-        run = self._run(deploys)
-        self._apply = Apply(run, observer or Silent())
-        try:
-            return self._apply.go()
-        finally:
-            # All that an apply holds would add up over a thousand machines.
-            self._last, self._apply = self._apply.current, None
+        with self._run(deploys) as run:
+            self._apply = Apply(run, observer or Silent())
+            try:
+                return self._apply.go()
+            finally:
+                self._last, self._apply = self._apply.current, None
 
     def script(self, script: str, *, sudo: bool, seconds: float | None = None, reads_only: bool = False) -> Completed:
         """Run a shell script, which travels on standard input.
@@ -106,11 +110,11 @@ class Machine:
         Where sudo is refused, the script runs without.
         """
         question = reading(script, sudo=sudo, seconds=seconds, apart=apart)
-        wave: Wave[Answer] = Wave(self.facts, self.facts.ahead())
+        ahead = self.facts.ahead()
         if not apart:
             self.facts.remember("", question)
         try:
-            ((status, stdout, stderr),) = wave.run([lambda: wave.fetch(question)])
+            status, stdout, stderr = self.facts.recall(question) or self.facts.learn([question, *ahead])[question]
         except SudoRefusedError:
             return self.script(script, sudo=False, seconds=seconds, reads_only=True)
         return Completed(status, stdout.encode(), stderr.encode())
