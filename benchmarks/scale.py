@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,9 +16,10 @@ from benchmarks.kept import FAILURES
 from benchmarks.light import light_targets
 from benchmarks.measure import Cost, ToolFailedError
 
-# How many targets the tools with a cost of their own are asked to bear, and how often (never where it is not said). Plain
-# pyinfra is compared in the town: for fifty targets it takes some five minutes, in which it mostly waits.
-PEER_RUNS = {"ansible": {50: 1, 200: 1}, "ansible + mitogen": {50: 1}}
+BOTH = ("no-op", "one change")
+# How many targets the tools with a cost of their own are asked to bear, and for what, once each: Ansible takes minutes for fifty,
+# half an hour for two hundred. Plain pyinfra is compared in the town: for fifty it takes some five minutes, in which it waits.
+PEERS = {"ansible": {50: BOTH, 200: ("no-op",)}, "ansible + mitogen": {50: BOTH}}
 # Beyond this many a run takes minutes, most of them the targets' own: then one of each kind must do.
 REPEATED_UP_TO = 200
 
@@ -32,6 +33,8 @@ class Scale:
 
     def everything(self) -> dict[str, Any]:
         self._note("first time", "telekit", self._engine(change=False), changes=None)
+        # It asked what there is before there are files; only the next run learns what is asked of those.
+        self._settle()
         if self.count > REPEATED_UP_TO:
             self._once()
             return self.results
@@ -40,21 +43,20 @@ class Scale:
             self._note("one change", "telekit", self._engine(change=number % 2 == 0), changes=self.count)
         self._settle()
         self._note("memory", "telekit", self._engine(change=False, memory=True), changes=0)
-        for tool, runs_of in PEER_RUNS.items():
-            self._attempt(tool, runs_of.get(max(self.count, min(runs_of)), 0))
+        for tool, asked in PEERS.items():
+            self._attempt(tool, asked.get(max(self.count, min(asked)), ()))
         return self.results
 
     def _once(self) -> None:
-        # The first time asked what there is before there are files; only the next one knows what is asked of those.
-        self._note("one change", "telekit", self._engine(change=True), changes=self.count)
-        idle = self._engine(change=True, memory=True)
+        idle = self._engine(change=False, memory=True)
         for scenario in ("no-op", "memory"):
             self._note(scenario, "telekit", idle, changes=0)
+        self._note("one change", "telekit", self._engine(change=True), changes=self.count)
 
-    def _attempt(self, tool: str, runs: int) -> None:
+    def _attempt(self, tool: str, scenarios: Sequence[str]) -> None:
         """A peer that fails is reported, has no time, and takes nothing from the others."""
         try:
-            self._peer(tool, runs)
+            self._peer(tool, scenarios)
         except ToolFailedError as error:
             told = f"{self.count} targets, {tool}: {error}"
             self.log(f"FAILED: {told}")
@@ -70,19 +72,16 @@ class Scale:
     def _engine(self, *, change: bool, memory: bool = False) -> Cost:
         return peers.engine("light", self.folder, str(self.count), *(["changed"] if change else []), memory=memory)
 
-    def _peer(self, tool: str, runs: int) -> None:
-        inventories = [light_inputs(self.folder, self.count, contact) for contact in CONTACTS]
-
-        def go(*, change: bool, memory: bool = False) -> Cost:
-            return peers.playbook("light.yml", inventories[change], mitogen="mitogen" in tool, memory=memory)
-
-        for number in range(runs):
+    def _peer(self, tool: str, scenarios: Sequence[str]) -> None:
+        for scenario in scenarios:
+            change = scenario != "no-op"
+            inventory = light_inputs(self.folder, self.count, CONTACTS[change])
             # As with the engine beyond a few hundred: a run of its own for the memory would take as long again.
-            idle = go(change=number % 2 == 1, memory=True)
-            for scenario in ("no-op", "memory"):
-                self._note(scenario, tool, idle, changes=0)
-            self._note("one change", tool, go(change=number % 2 == 0), changes=self.count)
-        if runs:
+            cost = peers.playbook("light.yml", inventory, mitogen="mitogen" in tool, memory=not change)
+            self._note(scenario, tool, cost, changes=self.count if change else 0)
+            if not change:
+                self._note("memory", tool, cost, changes=0)
+        if scenarios:
             self._settle()
 
     def _note(self, scenario: str, tool: str, cost: Cost, changes: int | None) -> None:
