@@ -64,9 +64,10 @@ class SpreadSession(Session):
         options = replace(self.options, parallel=-(-self.options.parallel // number), processes=1)
         *others, own = (self.targets[place::number] for place in range(number))
         far = [FarCrew(targets, partial(self._serve, place)) for place, targets in enumerate(others)]
+        self._crews.extend(far)
         share = Share(own, replace(options, memory=None), self.emit, self._together)
         share.session._memory = self._memory
-        self._crews = [*far, OwnCrew(own, share)]
+        self._crews.append(OwnCrew(own, share))
         for crew in far:
             crew.begin(options)
 

@@ -107,7 +107,7 @@ class Share:
     def close(self) -> None:
         self.session.close()
 
-    # -- what is asked for -----------------------------------------------------------------------------
+    # -- what is asked for -------------------------------------------------------------------------------------------
 
     def do_connect(self) -> None:
         self.session.connect()

@@ -22,7 +22,8 @@ from toolkit.engine.batch import quick
 
 ONE_OF_EACH: dict[str, st.SearchStrategy[Any]] = {
     "name": st.text(max_size=3), "_sudo": st.booleans(), "_sudo_user": st.sampled_from(["daemon", None]),
-    "_env": st.dictionaries(st.sampled_from("AB"), st.text(max_size=2)), "_if": st.just([dict]), "_retries": st.integers(0, 3),
+    "_env": st.dictionaries(st.sampled_from("AB"), st.text(max_size=2)), "_if": st.sampled_from([[dict], dict]),
+    "_retries": st.integers(0, 3),
     "_success_exit_codes": st.lists(st.integers(0, 3), max_size=2), "_chdir": st.just("/tmp"), "_serial": st.booleans(),
     "path": st.text(max_size=2), "other": st.integers(),
 }  # fmt: skip

@@ -48,6 +48,8 @@ def install() -> None:
         arguments: {"pop_global_arguments": pop_global_arguments, "all_global_arguments": lambda: list(_TYPES.items())},
         deploy: {"pop_global_arguments": pop_global_arguments},
         facts: {
+            "pop_global_arguments": pop_global_arguments,
+            "getcallargs": getcallargs,
             "_handle_fact_kwargs": handle_fact_kwargs,
             "CONNECTOR_ARGUMENT_KEYS": frozenset(arguments.CONNECTOR_ARGUMENT_KEYS),
         },
@@ -99,7 +101,8 @@ def _own(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values for somebody who may keep the lists among them."""
     own = dict(values)
     for key in _LISTS:
-        own[key] = list(own[key])
+        if isinstance(own[key], list):
+            own[key] = list(own[key])
     return own
 
 
