@@ -49,12 +49,13 @@ def measure(ways: Mapping[str, Way], known_hosts: Path, identity: Path, round_tr
         command += [f"{way.user}@127.0.0.1", "sudo -H -n sh -s"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         assert process.stdin
+        assert process.stderr
         processes.append(process)
     for process, way in zip(processes, ways.values(), strict=True):
         # A script is larger than a pipe holds, but ssh reads it on while the others' are written.
-        process.stdin.write(way.script)  # type: ignore[union-attr]
-        process.stdin.close()  # type: ignore[union-attr]
+        with process.stdin:
+            process.stdin.write(way.script)
     for process in processes:
         if process.wait():
-            raise RuntimeError(f"ssh failed: {process.stderr.read().decode(errors='replace')}")  # type: ignore[union-attr]
+            raise RuntimeError(f"ssh failed: {process.stderr.read().decode(errors='replace')}")
     return time.monotonic() - began + ROUND_TRIPS_BESIDE * round_trip

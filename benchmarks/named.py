@@ -123,7 +123,7 @@ def _listen_to_files(named: dict[str, Named]) -> None:
 
     for operation, note in ((files.put, put), (files.file, file), (files.directory, directory)):
         wrapped = _noting(operation, note)
-        wrapped._inner = _noting(operation._inner, note)  # type: ignore[attr-defined]
+        wrapped._inner = _noting(operation._inner, note)  # type: ignore[attr-defined]  # pyinfra sets it too
         setattr(files, operation.__name__, wrapped)
 
 
@@ -134,7 +134,7 @@ def _listen_to_secrets(named: dict[str, Named]) -> None:
     # Recipes that were imported already have it under its own name.
     for name, module in tuple(sys.modules.items()):
         if name.startswith("deploys.") and hasattr(module, "secret_file"):
-            module.secret_file = _noting(module.secret_file, secret)  # type: ignore[attr-defined]
+            module.secret_file = _noting(module.secret_file, secret)  # type: ignore[attr-defined]  # a module of ours
 
 
 def _listen_to_facts(named: dict[str, Named]) -> None:
@@ -149,8 +149,8 @@ def _listen_to_facts(named: dict[str, Named]) -> None:
         named[host.name].units.append(unit)
         return unit_of(self, unit, files)
 
-    PackageState.command = state_of_packages  # type: ignore[method-assign]
-    UnitState.command = state_of_unit  # type: ignore[method-assign]
+    PackageState.command = state_of_packages  # type: ignore[method-assign]  # for this process only
+    UnitState.command = state_of_unit  # type: ignore[method-assign]  # for this process only
 
 
 def group_of(path: str) -> str:

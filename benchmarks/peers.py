@@ -23,7 +23,7 @@ def install() -> None:
     if stamp.exists() and stamp.read_bytes() == REQUIREMENTS.read_bytes():
         return
     print("Installing ansible-core and mitogen (once)")
-    base = sys._base_executable  # type: ignore[attr-defined]
+    base = sys._base_executable  # type: ignore[attr-defined]  # the stubs have no private names
     subprocess.run([base, "-m", "venv", "--clear", VENV], check=True)
     pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", REQUIREMENTS]
     subprocess.run(pip, check=True, stderr=subprocess.PIPE, text=True)

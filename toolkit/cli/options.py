@@ -101,7 +101,7 @@ def scoped(*, machines: bool = True, identity: bool = True) -> Callable[[Command
         decorated: Any = reporting(call)
         for option in reversed([*PLACE, *(MACHINES if machines else ()), *(ACCESS if identity else ())]):
             decorated = option(decorated)
-        return decorated  # type: ignore[no-any-return]
+        return decorated  # type: ignore[no-any-return]  # click gives back what it was given
 
     return decorate
 
@@ -116,7 +116,7 @@ def reporting(command: Command) -> Command:
     decorated: Any = command
     for option in reversed(REPORT):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated  # type: ignore[no-any-return]  # click gives back what it was given
 
 
 def _communes(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -160,7 +160,7 @@ def _row(number: int, found: dict[str, object], problems: Problems) -> Row | Non
     if not all(name in found for name in NEEDED):
         return None
     refuse_backwards(number, found, problems)
-    return Row(Agent(**found), number)  # type: ignore[arg-type]
+    return Row(Agent(**found), number)  # type: ignore[arg-type]  # each was read by the kind of its column
 
 
 def refuse_backwards(number: int, found: Mapping[str, object], problems: Problems) -> None:

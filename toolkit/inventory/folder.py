@@ -111,7 +111,7 @@ def _commune(folder: Path, draft: Draft, people: tuple[Agent, ...], keys: tuple[
         antivirus=draft.antivirus,
         directory=draft.directory,
         today=today,
-        **draft.commune,  # type: ignore[arg-type]
+        **draft.commune,  # type: ignore[arg-type]  # each was read by its kind
     )
 
 

@@ -93,7 +93,7 @@ class _Comparison:
                 hint = "say in [directory.profiles] which service or group has which profile" if "profile" in missing else ""
                 self._warn(person, f"not added: no {' and no '.join(missing)}", hint)
             else:
-                yield Agent(person.identifier, **person.said)  # type: ignore[arg-type]
+                yield Agent(person.identifier, **person.said)  # type: ignore[arg-type]  # fields by name
 
     def changes(self, people: Iterable[Person]) -> Iterator[Change]:
         for person in people:
@@ -109,7 +109,7 @@ class _Comparison:
             fields["suspended"] = today
         elif agent.suspended and self.wishes.reopen and not person.disabled:
             fields["suspended"] = None
-        after = replace(agent, **fields)  # type: ignore[arg-type]
+        after = replace(agent, **fields)  # type: ignore[arg-type]  # fields by name
         if after.ends and after.ends < today:
             if self.wishes.reopen and "ends" not in person.said:
                 fields["ends"] = None

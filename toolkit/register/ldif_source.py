@@ -44,7 +44,7 @@ def _entries(content: bytes, file: str) -> Iterator[tuple[str, Entry]]:
 def _parser() -> type[Any]:
     from ldif import LDIFParser
 
-    class Parser(LDIFParser):  # type: ignore[misc]
+    class Parser(LDIFParser):  # type: ignore[misc]  # ldif ships no types
         """Takes names as they are: the library's pattern for them needs hours for a name made to that end."""
 
         def _check_dn(self, dn: str | None, _: object) -> None:

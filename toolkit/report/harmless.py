@@ -18,7 +18,7 @@ OBEYED = re.compile(
 
 def harmless(value: Shown) -> Shown:
     """The same, with every character that a terminal would obey written out, as `\\x1b`; in texts at any depth."""
-    return _harmless(value)  # type: ignore[no-any-return]
+    return _harmless(value)  # type: ignore[no-any-return]  # a copy of the same shape
 
 
 def _harmless(value: Any) -> Any:

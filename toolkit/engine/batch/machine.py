@@ -145,6 +145,7 @@ class Run:
         self.together = together or Together()
         inventory = Inventory(([(name, dict(data))], {}))
         self.host: Host = inventory.get_host(name)
+        # pyinfra only calls it.
         self.host.connector_cls = lambda state, host: BatchConnector(state, host, link, facts)  # type: ignore[assignment]
         self.state = OneHostState(inventory, config or Config(), check_for_changes=False)
         self.state.cwd = None

@@ -65,10 +65,10 @@ class BatchedSsh(BatchConnector):
     def __init__(self, state: State, host: Host) -> None:
         self._ask_host = host.get_fact
         self._asking = 0
-        super().__init__(state, host, None, None)  # type: ignore[arg-type]
+        super().__init__(state, host, None, None)  # type: ignore[arg-type]  # they come with the connection
         self.data: ConnectorData
         # Commands and facts' commands look the same from here on.
-        host.get_fact = self._get_fact  # type: ignore[method-assign]
+        host.get_fact = self._get_fact  # type: ignore[method-assign]  # pyinfra has no other place
 
     @override
     @staticmethod

@@ -178,7 +178,7 @@ def getcallargs(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> M
     names = _parameters(method) if method is not None and not args else None
     if names is None or not kwargs.keys() <= names.keys() or not all(n in kwargs or d is not EMPTY for n, d in names.items()):
         return inspect.getcallargs(function, *args, **kwargs)
-    return {"self": function.__self__, **names, **kwargs}  # type: ignore[attr-defined]
+    return {"self": function.__self__, **names, **kwargs}  # type: ignore[attr-defined]  # it is a method
 
 
 @lru_cache(4096)

@@ -102,7 +102,7 @@ class SshLink:
         message.add_boolean(True)
         message.add_string(command)
         try:
-            self.transport._send_user_message(message)  # type: ignore[attr-defined]
+            self.transport._send_user_message(message)  # type: ignore[attr-defined]  # the stubs have no private names
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._gone(f"the connection broke: {error}") from error
 
@@ -111,7 +111,7 @@ class SshLink:
             rest = memoryview(chunk)
             while rest:
                 try:
-                    rest = rest[channel.send(rest) :]  # type: ignore[arg-type]
+                    rest = rest[channel.send(rest) :]  # type: ignore[arg-type]  # a view is sent without a copy
                 except TimeoutError:
                     self._probe()
                 except OSError:
