@@ -12,6 +12,7 @@ from toolkit.behind import behind, ready
 from toolkit.errors import TelekitError
 from toolkit.ledger import AuthorityChange, Succession
 from toolkit.model import Desktop, Gateway, KeyChange, Laptop, Machine, Secret
+from toolkit.result import counted
 from toolkit.secrets import new_preshared_key, new_private_key, next_name, preshared_name, public_half, tunnel_key_name
 from toolkit.targets import Job, data_of
 
@@ -63,6 +64,8 @@ class Enrolment:
         self.ledger = ledger.read(as_of or job.folder).allocated(job.commune)
         # The laptops that are here, and have not yet written down that their new key is theirs.
         self._trying: set[str] = set()
+        # The agents who must have a second factor, and have been given none so far.
+        self._codeless: set[str] = set()
         self._forced = False
         self.job = self._completed(job)
 
@@ -103,6 +106,9 @@ class Enrolment:
 
     def data(self) -> dict[str, dict[str, object]]:
         """Machine name → its recipe's host.data, as things stand."""
+        from toolkit.second_factor import codeless
+
+        self._codeless.update(agent.identifier for agent in codeless(lambda: self._vault, self.job.commune))
         shared = self._preshared()
         return {
             m.name: data_of(m, self.job.commune, self._passwords(m), shared)
@@ -165,6 +171,16 @@ class Enrolment:
             return {"second_factors": {identifier: factor.whole for identifier, factor in found.items() if factor}}
         agent = commune.agent_of.get(machine.name)
         return {"second_factor": demanded(self._vault, agent, commune) is not None} if agent else {}
+
+    def warnings(self, machine: Machine) -> tuple[str, ...]:
+        """What somebody should know before it is provisioned."""
+        agents = self.job.commune.agents_of(machine) if isinstance(machine, Desktop) else ()
+        who = [agent.identifier for agent in agents if agent.identifier in self._codeless]
+        if not who:
+            return ()
+        more = f" and {counted(len(who) - 1, 'other')}" if len(who) > 1 else ""
+        first = f"telekit agent kit {who[0]}"
+        return (f"{who[0]}{more} cannot log in before they have a kit, with the code that it asks them for: {first}",)
 
     def _escrow(self, machine: Machine) -> dict[str, object]:
         """A gateway's own key, for the day on which it has none: the one that the laptops know, or nothing."""
@@ -307,10 +323,14 @@ class Enrolment:
         """Whether a gateway's old key goes as soon as every device uses the new one."""
         return any(coming.told and not coming.concluding for coming in self.ledger.successions.values())
 
+    def concludes(self, keys: Collection[str]) -> bool:
+        """Whether all devices use the gateways' next keys, given the public keys of those that do: then the old ones go."""
+        waits = [coming for coming in self.ledger.successions.values() if coming.told and not coming.concluding]
+        return bool(waits) and not any(behind(self.job.commune, coming, keys) for coming in waits)
+
     def moved(self, keys: Collection[str]) -> None:
         """Given the public keys of the devices that use a gateway's next key: when all do, the old one goes."""
-        waits = [coming for coming in self.ledger.successions.values() if coming.told and not coming.concluding]
-        if waits and not any(behind(self.job.commune, coming, keys) for coming in waits):
+        if self.concludes(keys):
             self.conclude()
             self.save()
 

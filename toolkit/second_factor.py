@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets as randomness
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -76,6 +77,12 @@ def demanded(vault: Vault, agent: Agent, commune: Commune) -> Factor | None:
         case SecondFactor.OPTIONAL:
             return known(vault, agent)
     return None
+
+
+def codeless(vault: Callable[[], Vault], commune: Commune) -> list[Agent]:
+    """The agents who must have a second factor and have none yet; the vault is opened for them alone."""
+    must = [agent for agent in commune.active_agents if commune.second_factor_of(agent) is SecondFactor.REQUIRED]
+    return [agent for agent in must if known(vault(), agent) is None]
 
 
 def handed_out(vault: Vault, agent: Agent, commune: Commune) -> Factor | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Data = dict[str, dict[str, object]]
 # More machines than this are not listed in the command that follows.
 NAMED = 5
+CONCLUDES = "every device uses its new key: with the next provision, the old one goes"
 AGAIN = "it is half done: run provision again to finish it"
 
 
@@ -46,8 +47,9 @@ class Visit:
         for name, reason in self.session.unreachable.items():
             self._report(name, State.UNREACHABLE, reason)
         self.watch.phase("Preflight", self._ready())
+        known = {machine.name: self.enrolment.warnings(machine) for machine in self.enrolment.job.machines}
         for name, verdict in preflight.run(self.session, self.enrolment.job.commune).items():
-            self.warnings[name] = verdict.warnings
+            self.warnings[name] = (*verdict.warnings, *known[name])
             if verdict.refused:
                 self._report(name, State.FAILED, "\n".join(verdict.refusals))
 
@@ -77,14 +79,24 @@ class Visit:
         recipes = self._recipes()
         deploys = {name: (recipes[role].enrolment(), recipes[role].deploy()) for name, role in self.roles.items()}
         plans = self.session.plan(lambda target: deploys[target.name] if target.name in ready else ())
-        before = dict(self.reports)
+        before, warned = dict(self.reports), dict(self.warnings)
+        self._announce()
         for name in ready:
             if name in self.session.unreachable:
                 self._report(name, State.UNREACHABLE, self.session.unreachable[name])
             else:
                 self._plan(name, plans[name])
-        found, self.reports = self._in_order(), before
+        found, self.reports, self.warnings = self._in_order(), before, warned
         return _planned(self.enrolment.job.commune.slug, found)
+
+    def _announce(self) -> None:
+        """What the recipes do not show, since it follows from what the gateways say during provision."""
+        gateways = [machine.name for machine in self.enrolment.job.commune.gateways]
+        if self.enrolment.succession_waits and set(gateways) <= set(self._ready()):
+            keys = self.moved()
+            if keys is not None and self.enrolment.concludes(keys):
+                for name in self.enrolment.ledger.successions:
+                    self.warnings[name] = (*self.warnings.get(name, ()), CONCLUDES)
 
     def _plan(self, name: str, plan: MachinePlan) -> None:
         if plan.error:

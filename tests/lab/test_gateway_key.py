@@ -186,6 +186,7 @@ def test_it_is_replaced_while_one_works_and_another_is_away(town):
         assert yours.goes_on()
         mine.gap = 0.0
         assert until(lambda: "every device uses the new one" in status_of(town), 30)
+        assert "with the next provision, the old one goes" in town.telekit("plan").stdout
         town.telekit("provision", "--yes")
         assert mine.goes_on()
         assert yours.goes_on()

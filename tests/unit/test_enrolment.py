@@ -188,6 +188,21 @@ def test_a_desktop_gets_the_second_factors_of_its_own_agents_and_a_laptop_gets_n
     assert found.data()["bureau-partage-01"]["second_factors"] == factors
 
 
+def test_who_must_have_a_second_factor_and_has_none_is_named_before_it_locks_them_out(folder: Path) -> None:
+    found = Enrolment(job(folder))
+    found.data()
+    told = {machine.name: found.warnings(machine) for machine in found.job.machines if found.warnings(machine)}
+    assert list(told) == ["bureau-partage-01"]
+    (sentence,) = told["bureau-partage-01"]
+    agent = next(iter(found.data()["bureau-partage-01"]["second_factors"]))  # type: ignore[call-overload]  # a dictionary
+    assert sentence.startswith(f"{agent} cannot log in before they have a kit")
+    assert sentence.endswith(f"telekit agent kit {agent}")
+    found.save()
+    again = Enrolment(job(folder))
+    again.data()
+    assert not any(again.warnings(machine) for machine in again.job.machines)
+
+
 def test_the_letter_holds_the_password_that_the_desktop_got_and_only_its_owner_reads_it(folder: Path, tmp_path: Path) -> None:
     first = Enrolment(job(folder))
     given = first.data()["bureau-finances-03"]["passwords"]
