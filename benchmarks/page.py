@@ -124,9 +124,10 @@ METHOD = """\
   on fresh machines, and afterwards compared: files, modes, owners, packages, units, accounts, firewall, tunnels, kernel
   settings.
 - **Light targets** are Debian roots in memory with an sshd each and no init. Their recipe is some forty operations by
-  telekit's own operations and templates. Beyond 200 there is one run of each kind: it takes minutes, most of them the targets'
-  own. Client CPU is user and system time of the tool and its children; memory is its
-  largest resident set, for tools with children the sum of their proportional shares.
+  telekit's own operations and templates. The first run makes them, the second learns what is asked of files that are there;
+  neither is in the tables. Beyond 200 there is one run of each kind: it takes minutes, most of them the targets' own. Client
+  CPU is user and system time of the tool and its children; memory is its largest resident set, for tools with children the
+  sum of their proportional shares.
 """
 
 
