@@ -17,8 +17,8 @@ from benchmarks.light import light_targets
 from benchmarks.measure import Cost, ToolFailedError
 
 BOTH = ("no-op", "one change")
-# How many targets the tools with a cost of their own are asked to bear, and for what, once each: Ansible takes minutes for fifty,
-# half an hour for two hundred. Plain pyinfra is compared in the town: for fifty it takes some five minutes, in which it waits.
+# How many targets the tools with a cost of their own are asked to bear, and for what, once each: Ansible takes ten minutes for
+# fifty, some forty for two hundred. Plain pyinfra is compared in the town: for fifty it takes five minutes, in which it waits.
 PEERS = {"ansible": {50: BOTH, 200: ("no-op",)}, "ansible + mitogen": {50: BOTH}}
 # Beyond this many a run takes minutes, most of them the targets' own: then one of each kind must do.
 REPEATED_UP_TO = 200

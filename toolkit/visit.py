@@ -91,12 +91,10 @@ class Visit:
 
     def _announce(self) -> None:
         """What the recipes do not show, since it follows from what the gateways say during provision."""
-        gateways = [machine.name for machine in self.enrolment.job.commune.gateways]
-        if self.enrolment.succession_waits and set(gateways) <= set(self._ready()):
-            keys = self.moved()
-            if keys is not None and self.enrolment.concludes(keys):
-                for name in self.enrolment.ledger.successions:
-                    self.warnings[name] = (*self.warnings.get(name, ()), CONCLUDES)
+        keys = self._moved_so_far()
+        if keys is not None and self.enrolment.concludes(keys):
+            for name in self.enrolment.ledger.successions:
+                self.warnings[name] = (*self.warnings.get(name, ()), CONCLUDES)
 
     def _plan(self, name: str, plan: MachinePlan) -> None:
         if plan.error:
@@ -174,11 +172,14 @@ class Visit:
 
     def _moves(self) -> None:
         """Who uses the gateway's next key: when all do, the old one goes with this visit."""
+        keys = self._moved_so_far()
+        if keys is not None:
+            self.enrolment.moved(keys)
+
+    def _moved_so_far(self) -> frozenset[str] | None:
+        """As `moved`, where somebody waits for it and no gateway is out of the run."""
         gateways = {machine.name for machine in self.enrolment.job.commune.gateways}
-        if self.enrolment.succession_waits and gateways <= set(self._ready()):
-            keys = self.moved()
-            if keys is not None:
-                self.enrolment.moved(keys)
+        return self.moved() if self.enrolment.succession_waits and gateways <= set(self._ready()) else None
 
     def shaken(self) -> frozenset[str] | None:
         """The public keys that have ever shaken hands with a gateway; None: not every gateway could say."""

@@ -26,16 +26,8 @@ main({descriptor})
 FAREWELL_SECONDS = 10.0
 
 
-class OwnCrew:
-    """This process, beside all else that it does: one interpreter less to start and to keep in memory."""
-
-    def __init__(self, targets: Sequence[Target], share: Share) -> None:
-        self.targets = targets
-        self.ask, self.stop, self.close = share.ask, share.stop, share.close
-
-
 class FarCrew:
-    """A process that is started for it. serve: answers what it asks and hears what it tells."""
+    """A process that is started for a share of the machines. serve: answers what it asks and hears what it tells."""
 
     def __init__(self, targets: Sequence[Target], serve: Callable[[str, tuple[Any, ...]], Any]) -> None:
         self.targets = targets
@@ -75,4 +67,5 @@ class FarCrew:
             self.process.wait()
 
 
-Crew: TypeAlias = OwnCrew | FarCrew
+# This process has a share itself, beside all else that it does: one interpreter less to start and to keep in memory.
+Crew: TypeAlias = Share | FarCrew

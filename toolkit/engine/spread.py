@@ -13,7 +13,7 @@ import gevent
 
 from toolkit.engine import events, sentences
 from toolkit.engine.batch.questions import Question
-from toolkit.engine.crew import FAREWELL_SECONDS, Crew, FarCrew, OwnCrew
+from toolkit.engine.crew import FAREWELL_SECONDS, Crew, FarCrew
 from toolkit.engine.events import OperationFailed, Outcome
 from toolkit.engine.session import Deploys, Interrupted, Session
 from toolkit.engine.target import Completed, MachinePlan, MachineResult, Target
@@ -67,7 +67,7 @@ class SpreadSession(Session):
         self._crews.extend(far)
         share = Share(own, replace(options, memory=None), self.emit, self._together)
         share.session._memory = self._memory
-        self._crews.append(OwnCrew(own, share))
+        self._crews.append(share)
         for crew in far:
             crew.begin(options)
 

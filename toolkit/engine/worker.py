@@ -85,6 +85,7 @@ class Share:
     """A share of the machines, in whichever process: does what is asked for by name, and says what came of it."""
 
     def __init__(self, targets: Sequence[Target], options: Options, emit: Callable[[Event], None], together: Together) -> None:
+        self.targets = targets
         # The dictionaries of data are filled when recipes come.
         self.held = {target.name: replace(target, data={}) for target in targets}
         self.session = WorkerSession(self.held.values(), options, emit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from string import Formatter
 from typing import Any
 
 import pytest
@@ -138,11 +137,6 @@ def test_commands_from_templates_are_pyinfras(values: list[Any], named: Any) -> 
     ours = quick.make_formatted_string_command(template, *values, named=named)
     theirs = quick._make_formatted_string_command(template, *values, named=named)
     assert (ours.get_raw_value(), str(ours)) == (theirs.get_raw_value(), str(theirs))
-
-
-def test_templates_with_more_than_names_are_left_to_python() -> None:
-    for field, args, kwargs in (("0[1]", (["a", "b"],), {}), ("x.real", (), {"x": 3}), ("0", ("c",), {}), ("x", (), {"x": "d"})):
-        assert quick.Template().get_field(field, args, kwargs) == Formatter().get_field(field, args, kwargs)
 
 
 def test_every_module_of_pyinfra_makes_commands_that_way() -> None:

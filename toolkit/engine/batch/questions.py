@@ -42,6 +42,8 @@ batch_end $batch_status
 """
 # What is written in little pieces travels in large ones, where that can be had.
 FOOT = "exit 0\n} | { dd bs=65536 iflag=fullblock status=none 2>/dev/null || cat; }\n}\n"
+# Machines of a kind give many such answers alike; longer ones are contents of files, which would only be held.
+SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +140,15 @@ def parse_answers(nonce: str, stdout: bytes, questions: Sequence[Question]) -> l
     for index, n in enumerate(order(questions)):
         output = parts[2 * index].removeprefix("\n") if index else parts[0]
         status, _, errors = parts[2 * index + 1].removeprefix(" ").partition("\n")
-        answers[n] = _answer(int(status), output, errors)
+        answer = int(status), output, errors
+        answers[n] = _shared(answer) if len(output) + len(errors) <= SHORT else answer
     return answers
 
 
 @lru_cache(4096)
-def _answer(status: int, output: str, errors: str) -> tuple[int, str, str]:
-    """An answer: machines of a kind give the same ones, which then are one object."""
-    return status, output, errors
+def _shared(answer: tuple[int, str, str]) -> tuple[int, str, str]:
+    """The same answer as one object, whichever machine gave it."""
+    return answer
 
 
 def lines_of(text: str) -> list[str]:

@@ -11,7 +11,6 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from string import Formatter
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -21,7 +20,6 @@ from pyinfra.api.config import Config
 from pyinfra.api.exceptions import ArgumentTypeError
 from pyinfra.api.util import raise_if_bad_type
 from pyinfra.context import ContextObject, ctx_config
-from typing_extensions import override
 
 Popped: TypeAlias = tuple[dict[str, Any], list[str]]
 
@@ -54,7 +52,7 @@ def install() -> None:
             "CONNECTOR_ARGUMENT_KEYS": frozenset(arguments.CONNECTOR_ARGUMENT_KEYS),
         },
         operation: {"pop_global_arguments": pop_global_arguments, "signature": lru_cache(4096)(inspect.signature)},
-        command: {"shlex": SimpleNamespace(quote=shlex.quote, split=lru_cache(4096)(shlex.split)), "Formatter": Template},
+        command: {"shlex": SimpleNamespace(quote=shlex.quote, split=lru_cache(4096)(shlex.split))},
         connectors: {"get_all_connectors": all_connectors},
         inventory: {"get_all_connectors": all_connectors},
         ContextObject: {"__getattr__": _from_context},
@@ -151,25 +149,6 @@ def make_formatted_string_command(string: str, *args: Any, **kwargs: Any) -> Any
 @lru_cache(8192)
 def _formatted(string: str, values: tuple[tuple[type, str], ...], named: tuple[tuple[str, str], ...]) -> Any:
     return _make_formatted_string_command(string, *[kind(value) for kind, value in values], **dict(named))
-
-
-class Template(Formatter):
-    """A string.Formatter that remembers the pieces of a template, of which pyinfra has a few hundred."""
-
-    @override
-    def parse(self, format_string: Any) -> Any:
-        return _pieces(format_string)
-
-    @override
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        if field_name.isdecimal():
-            return args[int(field_name)], int(field_name)
-        return (kwargs[field_name], field_name) if field_name.isidentifier() else super().get_field(field_name, args, kwargs)
-
-
-@lru_cache(4096)
-def _pieces(template: str) -> tuple[Any, ...]:
-    return tuple(Formatter().parse(template))
 
 
 def getcallargs(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Mapping[str, Any]:

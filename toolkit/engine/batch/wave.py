@@ -36,9 +36,7 @@ class Wave(Generic[T]):
 
     def run(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Run every job to its end; what all of them wait for goes out together, time after time."""
-        self._flush()
-        if self.failure is not None:
-            raise self.failure
+        self.facts.learn(self.ahead)
         self.alive = len(jobs)
         self.todo.extend(enumerate(jobs))
         self._go_on()
@@ -89,10 +87,9 @@ class Wave(Generic[T]):
 
     def _flush(self) -> None:
         asked, self.pending = self.pending, {}
-        ahead, self.ahead = self.ahead, ()
         self.waiting = 0
         try:
-            answers = self.facts.learn([*asked, *ahead])
+            answers = self.facts.learn(asked)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             self.failure = error
             for waiting in asked.values():

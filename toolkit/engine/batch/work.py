@@ -110,11 +110,10 @@ class Machine:
         Where sudo is refused, the script runs without.
         """
         question = reading(script, sudo=sudo, seconds=seconds, apart=apart)
-        ahead = self.facts.ahead()
         if not apart:
             self.facts.remember("", question)
         try:
-            status, stdout, stderr = self.facts.recall(question) or self.facts.learn([question, *ahead])[question]
+            status, stdout, stderr = self.facts.recall(question) or self.facts.learn([question, *self.facts.ahead()])[question]
         except SudoRefusedError:
             return self.script(script, sudo=False, seconds=seconds, reads_only=True)
         return Completed(status, stdout.encode(), stderr.encode())
