@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from ipaddress import ip_address, ip_network
@@ -187,7 +187,7 @@ def test_without_ipv6_in_the_tunnel_there_is_none_in_the_schedule() -> None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-def learn(known: object, four: list[str] | None, six: list[str] | None = (), at: float = 1000.0) -> object:  # type: ignore[assignment]
+def learn(known: object, four: list[str] | None, six: Sequence[str] | None = (), at: float = 1000.0) -> object:
     answers = {4: four, 6: six}
     parsed = {number: None if found is None else [ip_address(a) for a in found] for number, found in answers.items()}
     return names.learn(RULES, "paie.essai.example", known, parsed, at)

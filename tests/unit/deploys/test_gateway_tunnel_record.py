@@ -10,6 +10,7 @@ import time
 from datetime import date
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ def program() -> ModuleType:
 record = program()
 
 
-def what(events: list[object]) -> list[str]:
-    return [f"{e.what} {e.tunnel.device} {e.tunnel.endpoint}" for e in events]  # type: ignore[attr-defined]
+def what(events: list[Any]) -> list[str]:
+    return [f"{e.what} {e.tunnel.device} {e.tunnel.endpoint}" for e in events]
 
 
 def test_a_handshake_opens_a_tunnel_at_the_time_of_the_handshake() -> None:

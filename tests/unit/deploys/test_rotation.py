@@ -11,6 +11,7 @@ from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def town(**agent: date) -> Commune:
     )  # fmt: skip
 
 
-def wanted(commune: Commune, folder: Path, day: str, *arrived: str):  # type: ignore[no-untyped-def]
+def wanted(commune: Commune, folder: Path, day: str, *arrived: str) -> Any:
     file = folder / "access.json"
     file.write_text(schedule(commune), encoding="utf-8")
     return access.wanted(access.read_schedule(file), {}, day, frozenset(arrived))

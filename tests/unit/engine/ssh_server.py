@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import paramiko
@@ -65,9 +66,9 @@ class Server(paramiko.ServerInterface):
         channel.close()
 
 
-def pump(source: int, send: object) -> None:
+def pump(source: int, send: Callable[[bytes], object]) -> None:
     while data := os.read(source, 65536):
-        send(data)  # type: ignore[operator]
+        send(data)
 
 
 def serve(listener: socket.socket, host_key: paramiko.PKey, client: paramiko.PKey, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
@@ -15,8 +16,8 @@ from paramiko.hostkeys import HostKeys
 from toolkit.engine.batch.known_hosts import KnownHosts, fingerprint, signature_types
 
 
-def public_line(key: object) -> str:
-    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()  # type: ignore[attr-defined]
+def public_line(key: Any) -> str:
+    return str(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
 
 
 @pytest.fixture

@@ -49,14 +49,14 @@ def everything(farm: Any, recipes: Any, processes: int) -> Any:
     seen: list[Any] = []
     targets = farm.targets()
     unpinned = Target("stranger", "laptop", SshAddress("127.0.0.1", 9), "root", {})
-    targets[2].data["broken"] = True  # type: ignore[index]
+    targets[2].data["broken"] = True
     with farm.session([*targets, unpinned], processes, seen.append) as session:
         assert isinstance(session, SpreadSession) == (processes > 1)
         session.connect()
         found: list[Any] = [[target.name for target in session.reachable], dict(session.unreachable)]
         found.append(session.plan(lambda _: [recipes.write]))
         found.append([(r.machine, r.changed, r.unchanged, r.failed) for r in session.apply(lambda _: [recipes.write]).values()])
-        targets[2].data["broken"] = False  # type: ignore[index]
+        targets[2].data["broken"] = False
         found.append([(r.changed, r.failed) for r in session.apply(lambda t: [recipes.write] if t.name != "m1" else []).values()])
         found.append(session.plan(lambda _: [recipes.write]))
         found.append(session.run_all(lambda target: f"echo {target.name}; exit 3"))
@@ -89,7 +89,7 @@ def test_operations_in_turn_and_once_hold_over_all_processes(farm: Any, recipes:
 
 def test_a_process_that_dies_takes_no_other_machine_with_it(farm: Any, recipes: Any) -> None:
     targets, seen = farm.targets(), []
-    targets[3].data["broken"] = True  # type: ignore[index]
+    targets[3].data["broken"] = True
     with farm.session(targets, 3, seen.append) as session:
         session.connect()
         results = session.apply(lambda _: [recipes.vanish])
