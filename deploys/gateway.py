@@ -14,13 +14,13 @@ from pyinfra.operations import files
 from deploys import access, kernel, packages, preshared, service, succession, wireguard
 from deploys.baseline import baseline
 from deploys.firewall import firewall
-from deploys.gateway_rules import NOT_INTERNET, ruleset, second_port
+from deploys.gateway_rules import ruleset, second_port
 from deploys.secret import secret_file
 from deploys.sshd import SshPorts
 from deploys.template import render
 from deploys.tunnel_record import tunnel_record
 from deploys.wireguard import INTERFACE
-from toolkit.model import Commune, Gateway, Secret
+from toolkit.model import NOT_INTERNET, Commune, Gateway, Secret
 
 WG0 = f"/etc/wireguard/{INTERFACE}.conf"
 UNBOUND = "/etc/unbound/unbound.conf.d/telekit.conf"

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from deploys.access import lasting, lasting_peers
 from deploys.template import render
 from deploys.wireguard import INTERFACE, NEXT
 from toolkit.model import Address, Commune, Laptop, Mode, Network
-
-# Not the internet: this host, private, shared and link-local ranges, multicast and reserved.
-NOT_INTERNET: tuple[Network, ...] = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-        "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "ff00::/8",
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +84,24 @@ def family(commune: Commune, number: int) -> Family:
     network = commune.network
     tunnel: Network | None = network.tunnel if number == 4 else network.tunnel6
     peers = [Peer(address, laptop.name) for laptop in lasting_peers(commune) if (address := _address(laptop, number))]
-    ours = (*NOT_INTERNET, *network.lan, *network.admin, *network.bench, *((tunnel,) if tunnel else ()))
     return Family(
         number=number,
         tunnel=tunnel,
         peers=tuple(peers) if tunnel else (),
         accesses=tuple(_rules(commune, number)) if tunnel else (),
         admin=_networks(network.admin or network.lan, number),
-        local=_networks(ours, number),
+        local=_networks(network.local, number),
     )
 
 
-def _reaches_internet(commune: Commune, families: Iterable[Family]) -> bool:
+def _reaches_internet(commune: Commune) -> bool:
     """Whether a server is on the internet, or may be: nobody knows beforehand where a name leads."""
-    local = {f.number: f.local for f in families}
     applications = [application for profile in commune.profiles for application in profile.applications]
     used = {*applications, *(extra.application for extra in commune.extras)}
     return any(
-        a.address is None or not any(a.address in network for network in local[a.address.version])
-        for a in commune.applications
-        if a.key in used
+        application.address is None or commune.network.on_internet(application.address)
+        for application in commune.applications
+        if application.key in used
     )
 
 
@@ -135,7 +124,7 @@ def ruleset(commune: Commune, ssh_ports: Sequence[int]) -> str:
     changing = commune.gateway.next_key is not None
     tunnels = [f'"{name}"' for name in (INTERFACE, *((NEXT,) if changing else ()))]
     families = (family(commune, 4), family(commune, 6))
-    public = _reaches_internet(commune, families)
+    public = _reaches_internet(commune)
     network, full = commune.network, commune.network.mode == Mode.FULL
     return render(
         "nftables/gateway.nft.j2",

@@ -67,10 +67,11 @@ def launcher(title: str, comment: str, command: str, icon: str, *, remote: bool 
 
 def client(agent: Agent, commune: Commune, *, second_factor: bool = False) -> str:
     """The program behind the agent's icon. second_factor: it asks for a code beside the password."""
+    assert agent.desktop is not None
     policy = commune.policy
     return render(
         "remote-desktop/telekit-bureau.py.j2",
-        host=f"{agent.desktop}.{commune.domain}",
+        host=commune.domain_name(agent.desktop),
         user=agent.identifier,
         title="Mon bureau à la mairie",
         contact=f"Informatique : {commune.contact}" if commune.contact else "",

@@ -40,6 +40,8 @@ class Keeper(Protocol):
 
     def delete(self, name: str) -> None: ...
 
+    def keep_no_copy(self) -> None: ...
+
     def save(self) -> None: ...
 
 
@@ -99,6 +101,7 @@ def succeed(folder: Path, vault: Keeper, pem: str) -> None:
     if coming is not None:
         vault.put(KEY, coming)
         vault.delete(NEXT_KEY)
+        vault.keep_no_copy()
         vault.save()
     replace_file(folder / FILE, pem.encode(), mode=0o644)
 
@@ -202,7 +205,7 @@ def _usage(*, sign_certificates: bool = False, encipher: bool = False) -> x509.K
 
 
 def _names(desktop: Desktop, commune: Commune) -> list[x509.GeneralName]:
-    return [x509.DNSName(f"{desktop.name}.{commune.domain}"), x509.IPAddress(desktop.address)]
+    return [x509.DNSName(commune.domain_name(desktop.name)), x509.IPAddress(desktop.address)]
 
 
 def _names_in(certificate: x509.Certificate) -> x509.SubjectAlternativeName:

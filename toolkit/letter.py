@@ -10,7 +10,7 @@ from toolkit.errors import UsageError
 from toolkit.inventory.problems import guess
 from toolkit.model import Agent, Commune, Secret
 from toolkit.result import Result
-from toolkit.secrets import Vault, initial_password
+from toolkit.secrets import initial_password
 from toolkit.targets import Job
 
 LETTER = """\
@@ -34,7 +34,7 @@ def write(job: Job, identifier: str, output: Path) -> Result:
     agent = _agent(job.commune, identifier)
     key = job.identities[0] if job.identities else None
     with journal.run(job.folder, "password", job.commune.slug, key=key) as run:
-        vault = Vault.open(job.folder, [o.public_key for o in job.commune.operators], job.identities, job.ask)
+        vault = job.vault()
         password = initial_password(vault, agent)
         vault.save()
         _create(output, text(job.commune, agent, password))

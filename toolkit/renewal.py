@@ -12,7 +12,6 @@ from toolkit.inventory.problems import guess
 from toolkit.model import Agent, Commune, SecondFactor
 from toolkit.result import Change, MachineReport, Observer, Result, State
 from toolkit.second_factor import known, renewed
-from toolkit.secrets import Vault
 from toolkit.targets import Job, targets_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ NOT_YET = "{agent} has no second factor yet: the next kit brings one."
 def show(job: Job, identifier: str) -> Result:
     """What the agent's profile asks for, and whether the vault has a second factor for them."""
     agent, policy = _agent(job.commune, identifier)
-    enrolled = known(_vault(job), agent) is not None
+    enrolled = known(job.vault(), agent) is not None
     closing = (ENROLLED if enrolled else NOT_YET).format(agent=agent.full_name)
     return _result(job, agent, policy, enrolled=enrolled, closing=closing)
 
@@ -40,7 +39,7 @@ def renew(job: Job, identifier: str, observer: Observer) -> Result:
     key = job.identities[0] if job.identities else None
     desktop = job.commune.desktop_named[agent.desktop or ""]
     with journal.run(job.folder, COMMAND, job.commune.slug, selected=[desktop.name], key=key) as run:
-        vault = _vault(job)
+        vault = job.vault()
         data = {"second_factors": {agent.identifier: renewed(vault, agent).whole}}
         vault.save()
         report = _put_in_force(replace(job, machines=(desktop,)), data, observer)
@@ -102,8 +101,3 @@ def _agent(commune: Commune, identifier: str) -> tuple[Agent, SecondFactor]:
     if not agent.active(commune.today):
         raise UsageError(f"{identifier} has no access today", hint=f"telekit agent show {identifier} --commune {commune.slug}")
     return agent, policy
-
-
-def _vault(job: Job) -> Vault:
-    operators = [operator.public_key for operator in job.commune.operators]
-    return Vault.open(job.folder, operators, job.identities, job.ask)

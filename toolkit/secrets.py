@@ -47,6 +47,7 @@ class Vault:
         self._keys = keys
         self._stored = stored
         self._secrets: dict[str, str] = dict(stored.get("secrets", {}))
+        self._alone = False
 
     def __repr__(self) -> str:
         return f"Vault({str(self._file)!r}, {len(self._secrets)} secrets)"
@@ -77,12 +78,22 @@ class Vault:
     def delete(self, name: str) -> None:
         self._secrets.pop(name, None)
 
+    def keep_no_copy(self) -> None:
+        """Have `save` leave nothing in the last good file that is not among the secrets any more."""
+        self._alone = True
+
     def save(self) -> None:
         """Write the secrets if they or the operators changed, for all operators' keys, keeping the last good file beside."""
-        content: dict[str, Any] = {"version": 1, "recipients": self._recipients, "secrets": self._secrets}
         last_good = self._file.with_name(LAST_GOOD)
         for file in (self._file, last_good):
             sweep(file)
+        self._write(last_good)
+        if self._alone and last_good.is_file():
+            replace_file(last_good, self._file.read_bytes(), mode=0o600)
+        self._alone = False
+
+    def _write(self, last_good: Path) -> None:
+        content: dict[str, Any] = {"version": 1, "recipients": self._recipients, "secrets": self._secrets}
         if content == self._stored or not (self._secrets or self._stored):
             return
         sealed = self._sealed(json.dumps(content, sort_keys=True).encode())
@@ -237,10 +248,15 @@ def tunnel_key_name(laptop: str) -> str:
     return f"tunnel-key/{laptop}"
 
 
+def escrow_name(gateway: str) -> str:
+    """The vault's name for a gateway's own key."""
+    return f"gateway-key/{gateway}"
+
+
 def next_name(name: str) -> str:
-    """The vault's name for what takes the place of `preshared/…` or `tunnel-key/…` when a rotation is done."""
-    kind, _, laptop = name.partition("/")
-    return f"{kind}-next/{laptop}"
+    """The vault's name for what takes the place of one of these when a rotation is done."""
+    kind, _, machine = name.partition("/")
+    return f"{kind}-next/{machine}"
 
 
 def new_private_key() -> Secret:

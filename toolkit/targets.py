@@ -18,6 +18,7 @@ from toolkit.model import Commune, Machine, Role, Secret, SshAddress
 
 if TYPE_CHECKING:
     from toolkit.engine import Options, Target
+    from toolkit.secrets import Vault
 
 # Minutes that one machine may take: for machines, or lines, that are slower than any should be.
 DEADLINE = "TELEKIT_DEADLINE"
@@ -42,6 +43,13 @@ class Job:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(machine.name for machine in self.machines)
+
+    def vault(self) -> Vault:
+        """The commune's secrets, read anew; UsageError if no private key at hand opens them."""
+        from toolkit.secrets import Vault
+
+        operators = [operator.public_key for operator in self.commune.operators]
+        return Vault.open(self.folder, operators, self.identities, self.ask)
 
     def options(self) -> Options:
         from toolkit.engine import Options

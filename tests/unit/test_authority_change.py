@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from dataclasses import replace
 from datetime import date, timedelta
@@ -14,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.unit.conftest import received
 from toolkit import authority, ledger
 from toolkit.authority_change import Wish, change
 from toolkit.behind import ready, unready
@@ -23,10 +23,9 @@ from toolkit.inventory import load
 from toolkit.kit.contents import AUTHORITY, NEXT_AUTHORITY, _desktop
 from toolkit.ledger import AuthorityChange, Ledger
 from toolkit.secrets import Vault
-from toolkit.status import _reissued
+from toolkit.status.replaced import authority_replaced
 from toolkit.targets import Job, select
 
-LAB = Path(__file__).parents[2] / "inventories" / "lab"
 LAPTOP, OTHER, DESKTOP, SHARED = "portable-041", "portable-042", "bureau-finances-03", "bureau-partage-01"
 # Certificates are issued by this computer's own clock.
 TODAY = date.today()
@@ -44,17 +43,10 @@ ANSWERS = {**KEYS, DESKTOP: request(), SHARED: request()}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(operated: Path) -> Path:
     """The lab's commune, its machines enrolled, and an operator who has a key."""
-    commune = tmp_path / "lab"
-    commune.mkdir()
-    for name in ("commune.toml", "agents.csv"):
-        shutil.copyfile(LAB / name, commune / name)
-    key = commune / "operator_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "m.admin", "-f", str(key)], check=True)
-    shutil.copyfile(key.with_name(key.name + ".pub"), commune / "operators.keys")
-    provision(commune)
-    return commune
+    provision(operated)
+    return operated
 
 
 def job(folder: Path, *, today: date = TODAY) -> Job:
@@ -102,7 +94,7 @@ def test_from_the_first_step_to_the_last_no_desktop_is_refused(folder: Path) -> 
     new = found.job.commune.next_authority
     assert new not in (None, old)
     assert new is not None
-    assert found.data()[LAPTOP]["commune"].next_authority == new  # type: ignore[attr-defined]
+    assert received(found)[LAPTOP]["commune"].next_authority == new
     assert dict(found.ledger.certificates) == certificates
     assert provision(folder, "gw-mairie", LAPTOP, DESKTOP, SHARED).ledger.authority is not None
     assert dict(ledger.read(folder).certificates) == certificates, "a laptop does not trust the new one yet"
@@ -160,13 +152,15 @@ def test_people_with_kits_are_given_their_days_and_nobody_elses_word_ends_them(f
     assert not ready(late, found.authority), "it has no kit with the new one"
     with_kit = replace(found.authority, kits=(OTHER,))
     assert (ready(commune, with_kit), ready(late, with_kit)) == (False, True)
-    assert "people with new kits have until then" in _reissued(with_kit, commune)
-    assert "not known to trust the new one yet: portable-042" in _reissued(found.authority, commune)
+    assert "people with new kits have until then" in authority_replaced(with_kit, commune)
+    assert "not known to trust the new one yet: portable-042" in authority_replaced(found.authority, commune)
     ledger.write(folder, replace(found, authority=with_kit))
     provision(folder, *here)
-    assert not ledger.read(folder).authority.issuing  # type: ignore[union-attr]
+    assert (change := ledger.read(folder).authority)
+    assert not change.issuing
     provision(folder, *here, force=True)
-    assert ledger.read(folder).authority.issuing  # type: ignore[union-attr]
+    assert (change := ledger.read(folder).authority)
+    assert change.issuing
 
 
 def test_a_kit_holds_both_while_there_are_two(folder: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.unit.conftest import received
 from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.errors import UsageError
@@ -23,21 +22,13 @@ from toolkit.model import Secret
 from toolkit.secrets import public_half
 from toolkit.targets import Job, select
 
-LAB = Path(__file__).parents[2] / "inventories" / "lab"
 KEYS = {"gw-mairie": "A" * 42 + "E=", "portable-041": "B" * 42 + "E=", "portable-042": "C" * 42 + "E="}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(operated: Path) -> Path:
     """The lab's commune with an operator who has a key."""
-    commune = tmp_path / "lab"
-    commune.mkdir()
-    for name in ("commune.toml", "agents.csv"):
-        shutil.copyfile(LAB / name, commune / name)
-    key = commune / "operator_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "m.admin", "-f", str(key)], check=True)
-    shutil.copyfile(key.with_name(key.name + ".pub"), commune / "operators.keys")
-    return commune
+    return operated
 
 
 def job(folder: Path, *only: str) -> Job:
@@ -62,7 +53,7 @@ def files(folder: Path) -> set[str]:
 def test_looking_writes_nothing(folder: Path) -> None:
     before = files(folder)
     found = Enrolment(job(folder))
-    assert found.data()["portable-041"]["machine"] is not None
+    assert received(found)["portable-041"]["machine"] is not None
     assert files(folder) == before
 
 
@@ -108,7 +99,7 @@ def test_no_laptop_goes_on_before_the_gateway_has_a_key(folder: Path) -> None:
 def test_a_laptops_first_key_comes_with_a_preshared_key_that_the_gateway_and_this_laptop_alone_receive(folder: Path) -> None:
     first = Enrolment(job(folder))
     first.record(answers())
-    data = first.data()
+    data = received(first)
     shared = data["gw-mairie"]["preshared"]
     assert isinstance(shared, dict)
     assert {name: len(key.reveal()) for name, key in shared.items()} == {"portable-041": 44, "portable-042": 44}
@@ -117,7 +108,7 @@ def test_a_laptops_first_key_comes_with_a_preshared_key_that_the_gateway_and_thi
     assert "preshared" not in data["bureau-partage-01"]
     again = Enrolment(job(folder))
     again.record(answers())
-    assert again.data()["gw-mairie"]["preshared"] == shared
+    assert received(again)["gw-mairie"]["preshared"] == shared
     assert not any(key.reveal() in (folder / "ledger.json").read_text(encoding="utf-8") for key in shared.values())
 
 
@@ -126,7 +117,7 @@ def test_a_laptop_that_made_another_key_gets_another_preshared_key(folder: Path)
     first.record(answers())
     second = Enrolment(job(folder))
     second.record(answers() | {"portable-042": "D" * 42 + "E="})
-    before, after = (found.data()["gw-mairie"]["preshared"] for found in (first, second))
+    before, after = (received(found)["gw-mairie"]["preshared"] for found in (first, second))
     assert isinstance(before, dict)
     assert isinstance(after, dict)
     assert before["portable-041"] == after["portable-041"]
@@ -141,8 +132,8 @@ def test_a_laptop_with_a_key_from_before_preshared_keys_is_not_given_one_that_it
     vault.save()
     second = Enrolment(job(folder))
     second.record(answers())
-    assert set(second.data()["gw-mairie"]["preshared"]) == {"portable-041"}  # type: ignore[call-overload]
-    assert second.data()["portable-042"]["preshared"] is None
+    assert set(received(second)["gw-mairie"]["preshared"]) == {"portable-041"}
+    assert received(second)["portable-042"]["preshared"] is None
 
 
 def test_two_laptops_from_one_disk_are_noticed(folder: Path) -> None:
@@ -167,7 +158,7 @@ def test_without_an_operators_key_nothing_is_begun(folder: Path) -> None:
 
 @pytest.mark.parametrize("machine", ["bureau-finances-03", "portable-041"])
 def test_a_recipe_gets_the_passwords_of_its_own_agents_and_no_others(folder: Path, machine: str) -> None:
-    data = Enrolment(job(folder)).data()
+    data = received(Enrolment(job(folder)))
     passwords = data[machine]["passwords"]
     assert isinstance(passwords, dict)
     assert list(passwords) == ["m.durand"]
@@ -177,7 +168,7 @@ def test_a_recipe_gets_the_passwords_of_its_own_agents_and_no_others(folder: Pat
 
 def test_a_desktop_gets_the_second_factors_of_its_own_agents_and_a_laptop_gets_none(folder: Path) -> None:
     found = Enrolment(job(folder))
-    data = found.data()
+    data = received(found)
     assert data["bureau-finances-03"]["second_factors"] == {}
     factors = data["bureau-partage-01"]["second_factors"]
     assert isinstance(factors, dict)
@@ -185,27 +176,27 @@ def test_a_desktop_gets_the_second_factors_of_its_own_agents_and_a_laptop_gets_n
     assert len(factors["k.benali"].reveal().split()) == 9
     assert [data[name].get("second_factor") for name in ("portable-041", "portable-042", "gw-mairie")] == [False, True, None]
     assert found.known_seeds() == {"k.benali": Secret(factors["k.benali"].reveal().split()[0])}
-    assert found.data()["bureau-partage-01"]["second_factors"] == factors
+    assert received(found)["bureau-partage-01"]["second_factors"] == factors
 
 
 def test_who_must_have_a_second_factor_and_has_none_is_named_before_it_locks_them_out(folder: Path) -> None:
     found = Enrolment(job(folder))
-    found.data()
+    received(found)
     told = {machine.name: found.warnings(machine) for machine in found.job.machines if found.warnings(machine)}
     assert list(told) == ["bureau-partage-01"]
     (sentence,) = told["bureau-partage-01"]
-    agent = next(iter(found.data()["bureau-partage-01"]["second_factors"]))  # type: ignore[call-overload]  # a dictionary
+    agent = next(iter(received(found)["bureau-partage-01"]["second_factors"]))
     assert sentence.startswith(f"{agent} cannot log in before they have a kit")
     assert sentence.endswith(f"telekit agent kit {agent}")
     found.save()
     again = Enrolment(job(folder))
-    again.data()
+    received(again)
     assert not any(again.warnings(machine) for machine in again.job.machines)
 
 
 def test_the_letter_holds_the_password_that_the_desktop_got_and_only_its_owner_reads_it(folder: Path, tmp_path: Path) -> None:
     first = Enrolment(job(folder))
-    given = first.data()["bureau-finances-03"]["passwords"]
+    given = received(first)["bureau-finances-03"]["passwords"]
     assert isinstance(given, dict)
     first.prepare()
     letter = tmp_path / "lettre.txt"
@@ -246,7 +237,7 @@ def test_a_gateways_own_key_is_kept_and_offered_to_that_gateway_alone(folder: Pa
     enrolled_gateway(folder, private(1))
     again = Enrolment(job(folder))
     assert again.without_escrow == ()
-    data = again.data()
+    data = received(again)
     assert {name: given["escrow"] for name, given in data.items() if "escrow" in given} == {"gw-mairie": private(1)}
     written = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
     assert private(1).reveal().encode() not in written
@@ -258,7 +249,7 @@ def test_a_laptop_whose_agent_left_is_told_to_make_another_key_and_a_stolen_one_
     gone = [Revocation(name, KEYS[name], "2026-11-25T07:12:00+00:00", why, "x")
             for name, why in (("portable-041", ledger.LEFT), ("portable-042", ledger.STOLEN))]  # fmt: skip
     ledger.write(folder, ledger.read(folder).with_revoked(gone))
-    data = Enrolment(job(folder)).data()
+    data = received(Enrolment(job(folder)))
     assert {name: given["given_up"] for name, given in data.items() if "given_up" in given} == {
         "portable-041": (KEYS["portable-041"],)
     }
@@ -268,7 +259,7 @@ def test_a_laptop_whose_agent_left_is_told_to_make_another_key_and_a_stolen_one_
 def test_a_key_that_the_laptops_do_not_know_is_not_kept(folder: Path) -> None:
     found = enrolled_gateway(folder, private(1))
     found.keep("gw-mairie", private(2))
-    assert Enrolment(job(folder)).data()["gw-mairie"]["escrow"] == private(1)
+    assert received(Enrolment(job(folder)))["gw-mairie"]["escrow"] == private(1)
 
 
 def test_a_gateway_with_a_foreign_key_is_refused_with_advice(folder: Path) -> None:
@@ -285,6 +276,6 @@ def test_an_older_ledger_learns_the_key_that_the_secrets_hold(folder: Path) -> N
     book = ledger.read(folder)
     ledger.write(folder, replace(book, keys={**book.keys, "gw-mairie": public_half(private(2))}))
     again = Enrolment(job(folder))
-    assert "escrow" not in again.data()["gw-mairie"]
+    assert "escrow" not in received(again)["gw-mairie"]
     assert again.record({"gw-mairie": public_half(private(1))}) == {}
     assert again.without_escrow == ()

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from toolkit import ledger
 from toolkit.errors import TelekitError, UsageError
-from toolkit.leases import Lease
-from toolkit.ledger import Handover, Ledger, Revocation
+from toolkit.ledger import Handover, Lease, Ledger, Revocation
 from toolkit.model import Commune, Desktop, Endpoint, Gateway, Laptop, LocalNetwork, SshAddress, System
 
 

@@ -91,6 +91,22 @@ def test_the_last_good_file_is_kept_beside_and_nothing_else(tmp_path: Path, keys
     assert Vault.open(tmp_path, [], [keys["claire"][0]]).get("password/m.durand") is None
 
 
+def test_of_what_is_destroyed_the_last_good_file_has_no_copy(tmp_path: Path, keys: dict[str, tuple[Path, str]]) -> None:
+    vault = filled(tmp_path, [keys["claire"][1]], keys["claire"][0])
+    file, last_good = tmp_path / "secrets.age", tmp_path / "secrets.age.old"
+    first = file.read_bytes()
+    vault.delete("password/m.durand")
+    vault.keep_no_copy()
+    vault.save()
+    assert first != last_good.read_bytes() == file.read_bytes()
+    # Cut off in between, it is done when it is asked for again, though the secrets themselves do not change.
+    last_good.write_bytes(first)
+    again = Vault.open(tmp_path, [keys["claire"][1]], [keys["claire"][0]])
+    again.keep_no_copy()
+    again.save()
+    assert last_good.read_bytes() == file.read_bytes()
+
+
 def test_an_operator_who_joins_can_open_and_one_who_left_cannot(tmp_path: Path, keys: dict[str, tuple[Path, str]]) -> None:
     filled(tmp_path, [keys["claire"][1]], keys["claire"][0])
     Vault.open(tmp_path, [keys["paul"][1], keys["claire"][1]], [keys["claire"][0]]).save()

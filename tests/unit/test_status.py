@@ -17,7 +17,9 @@ from toolkit.inventory import load
 from toolkit.ledger import read, write
 from toolkit.model import Derogation
 from toolkit.result import MachineReport, Result, State
-from toolkit.status import SCRIPT, Answer, Picture, ending, ending_derogations
+from toolkit.status.answer import SCRIPT, Answer
+from toolkit.status.ending import ending, ending_derogations
+from toolkit.status.picture import Picture
 from toolkit.targets import Job
 
 LAB = Path(__file__).parents[2] / "inventories" / "lab"
@@ -152,7 +154,9 @@ def test_a_revocation_that_is_not_done_everywhere_is_told_until_it_is(job: Job) 
         run.finish(Result("agent revoke", "lab", (silent,)), note="m.durand; x.md")
     told = picture(job)
     assert "has not reached bureau-finances-03: telekit provision --only bureau-finances-03 does it." in told.closing
-    (left,) = list(told.summary["unfinished_revocations"])  # type: ignore[call-overload]
+    unfinished = told.summary["unfinished_revocations"]
+    assert isinstance(unfinished, list)
+    (left,) = unfinished
     assert (left["agent"], left["machine"]) == ("m.durand", "bureau-finances-03")
     provisioned(job, "bureau-finances-03")
     assert picture(job).summary["unfinished_revocations"] == []

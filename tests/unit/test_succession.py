@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.unit.conftest import received
 from toolkit import ledger, rotation, succession
 from toolkit.behind import behind
 from toolkit.enrolment import Enrolment
@@ -20,11 +19,10 @@ from toolkit.kit.tunnel import configuration
 from toolkit.ledger import Ledger, Succession
 from toolkit.model import Secret
 from toolkit.secrets import Vault, new_private_key, public_half
-from toolkit.status import _succeeded
+from toolkit.status.replaced import gateway_key_replaced
 from toolkit.succession import Wish, succeed
 from toolkit.targets import Job, select
 
-LAB = Path(__file__).parents[2] / "inventories" / "lab"
 GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
 PRIVATE = new_private_key()
 KEYS = {GATEWAY: public_half(PRIVATE), LAPTOP: "B" * 42 + "E=", OTHER: "C" * 42 + "E="}
@@ -34,19 +32,12 @@ UNTIL = TODAY + timedelta(days=14)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(operated: Path) -> Path:
     """The lab's commune, its machines enrolled, and an operator who has a key."""
-    commune = tmp_path / "lab"
-    commune.mkdir()
-    for name in ("commune.toml", "agents.csv"):
-        shutil.copyfile(LAB / name, commune / name)
-    key = commune / "operator_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "m.admin", "-f", str(key)], check=True)
-    shutil.copyfile(key.with_name(key.name + ".pub"), commune / "operators.keys")
-    first = Enrolment(job(commune))
+    first = Enrolment(job(operated))
     first.record(KEYS)
     first.keep(GATEWAY, PRIVATE)
-    return commune
+    return operated
 
 
 def job(folder: Path, *only: str, today: date = TODAY) -> Job:
@@ -85,10 +76,10 @@ def test_the_new_key_is_kept_before_anybody_learns_of_it_and_is_no_laptops(folde
     kept = vault(folder).get(f"gateway-key-next/{GATEWAY}")
     assert kept is not None
     assert public_half(kept) == new
-    data = Enrolment(job(folder)).data()
+    data = received(Enrolment(job(folder)))
     assert data[GATEWAY]["successor"] == kept
     assert "successor" not in data[LAPTOP]
-    assert data[LAPTOP]["commune"].gateway.coming_key is None  # type: ignore[attr-defined]
+    assert data[LAPTOP]["commune"].gateway.coming_key is None
     with pytest.raises(TelekitError, match="also gw-mairie's"):
         ledger.read(folder).enrolled(LAPTOP, new)
 
@@ -96,9 +87,9 @@ def test_the_new_key_is_kept_before_anybody_learns_of_it_and_is_no_laptops(folde
 def test_laptops_are_told_when_the_gateway_answers_it_and_the_old_key_stays_the_gateways(folder: Path) -> None:
     new = begun(folder)
     found = Enrolment(job(folder))
-    gateway = found.data()[LAPTOP]["commune"].gateway  # type: ignore[attr-defined]
+    gateway = received(found)[LAPTOP]["commune"].gateway
     assert (gateway.public_key, gateway.coming_key) == (KEYS[GATEWAY], new)
-    assert found.data()[GATEWAY]["escrow"] == PRIVATE
+    assert received(found)[GATEWAY]["escrow"] == PRIVATE
 
 
 def test_again_it_gives_more_time_and_is_the_same_key(folder: Path) -> None:
@@ -117,7 +108,7 @@ def test_one_device_that_is_behind_is_enough_for_the_old_key_to_stay_however_lat
     found.record(KEYS)
     found.moved({MINE})
     assert not found.ledger.successions[GATEWAY].concluding
-    assert found.data()[GATEWAY]["machine"].next_key is not None  # type: ignore[attr-defined]
+    assert received(found)[GATEWAY]["machine"].next_key is not None
 
 
 def test_when_all_have_moved_the_gateway_has_one_key_and_of_the_old_one_nothing_is_kept(folder: Path) -> None:
@@ -126,17 +117,17 @@ def test_when_all_have_moved_the_gateway_has_one_key_and_of_the_old_one_nothing_
     found = Enrolment(job(folder))
     found.record(KEYS)
     found.moved({MINE, YOURS})
-    machine, data = found.data()[GATEWAY]["machine"], found.data()
-    assert (machine.public_key, machine.next_key) == (new, None)  # type: ignore[attr-defined]
-    assert data[GATEWAY]["commune"].gateway == machine  # type: ignore[attr-defined]
+    machine, data = received(found)[GATEWAY]["machine"], received(found)
+    assert (machine.public_key, machine.next_key) == (new, None)
+    assert data[GATEWAY]["commune"].gateway == machine
     assert data[GATEWAY]["successor"] == coming
-    assert data[LAPTOP]["commune"].gateway.coming_key == new  # type: ignore[attr-defined]
+    assert data[LAPTOP]["commune"].gateway.coming_key == new
     found.told()
     assert (found.ledger.keys[GATEWAY], found.ledger.successions) == (new, {})
     assert vault(folder).get(f"gateway-key/{GATEWAY}") == coming
     assert vault(folder).get(f"gateway-key-next/{GATEWAY}") is None
-    assert found.data()[LAPTOP]["commune"].gateway.public_key == new  # type: ignore[attr-defined]
-    assert found.data()[GATEWAY]["successor"] is None
+    assert received(found)[LAPTOP]["commune"].gateway.public_key == new
+    assert received(found)[GATEWAY]["successor"] is None
 
 
 def test_cut_off_after_the_gateway_had_concluded_the_next_run_learns_of_it(folder: Path) -> None:
@@ -161,8 +152,8 @@ def test_cut_off_between_the_secrets_and_the_ledger_the_next_run_finishes(folder
     found.told()
     (folder / ledger.FILE).write_bytes(before)
     again = Enrolment(job(folder))
-    assert again.data()[GATEWAY]["successor"] is None
-    assert "escrow" in again.data()[GATEWAY], "a gateway that dies now gets its key back"
+    assert received(again)[GATEWAY]["successor"] is None
+    assert "escrow" in received(again)[GATEWAY], "a gateway that dies now gets its key back"
     again.record(KEYS | {GATEWAY: new})
     assert (again.ledger.keys[GATEWAY], again.ledger.successions) == (new, {})
 
@@ -235,14 +226,14 @@ def test_status_names_who_is_behind_and_offers_the_choice_when_the_days_are_over
     begun(folder)
     coming = ledger.read(folder).successions[GATEWAY]
     commune = load(folder, today=TODAY).commune
-    said = _succeeded(GATEWAY, coming, [OTHER], commune)
+    said = gateway_key_replaced(GATEWAY, coming, [OTHER], commune)
     assert "not seen with the new one yet: portable-042." in said
-    late = _succeeded(GATEWAY, coming, [OTHER], replace(commune, today=UNTIL + timedelta(days=1)))
+    late = gateway_key_replaced(GATEWAY, coming, [OTHER], replace(commune, today=UNTIL + timedelta(days=1)))
     assert "portable-042" in late
     assert "--days N" in late
     assert "--conclude" in late
-    assert "the next provision ends it" in _succeeded(GATEWAY, coming, [], commune)
-    assert "did not say" in _succeeded(GATEWAY, coming, None, commune)
+    assert "the next provision ends it" in gateway_key_replaced(GATEWAY, coming, [], commune)
+    assert "did not say" in gateway_key_replaced(GATEWAY, coming, None, commune)
 
 
 def test_the_command_says_whom_it_waits_for() -> None:

@@ -64,12 +64,13 @@ def _applications(subject: Subject) -> Iterator[Cell]:
             for door in (Door(protocol, address, port) for port in ports for protocol in PROTOCOLS):
                 if door in mine or not _beside(subject, address):
                     # What no profile names is refused; on the Internet, it is as open as all of it.
-                    yield Cell(door, True if door in mine else None if address.is_global else False)
+                    yield Cell(door, True if door in mine else None if subject.commune.network.on_internet(address) else False)
 
 
 def _beside(subject: Subject, address: Address) -> bool:
     """Whether the way there is not through the tunnel: the Internet in split mode, or IPv6 that it does not carry."""
-    in_split = address.is_global and subject.commune.network.mode is not Mode.FULL
+    network = subject.commune.network
+    in_split = network.mode is not Mode.FULL and network.on_internet(address)
     return in_split or (address.version == 6 and subject.laptop.tunnel_address6 is None)
 
 

@@ -60,11 +60,14 @@ def test_reaches_application(subject: Subject, case: Case) -> str:
 def test_is_refused_application(subject: Subject, case: Case) -> str:
     assert isinstance(case.value, Application)
     allowed, everything = granted(subject, subject.laptop), doors_of(case.value, places(subject))
-    doors = [door for door in everything if door not in allowed]
+    foreign = [door for door in everything if door not in allowed]
+    doors = [door for door in foreign if not subject.commune.network.on_internet(door.address)]
     if not everything:
         raise NotCheckedError(f"the gateway knows no address of {case.value.place}")
-    if not doors:
+    if not foreign:
         raise NotCheckedError("every port of it is also one of an application that the profile has")
+    if not doors:
+        raise NotCheckedError(f"{case.value.place} is on the Internet, where a laptop may go as anybody may")
     for door in doors:
         alive(subject, door)
     answers = refusals(subject)

@@ -66,7 +66,7 @@ def test_is_closed_to_the_lan(subject: Subject, case: Case) -> str:
 def test_speaks_tls_with_the_right_certificate(subject: Subject) -> str:
     if not (subject.commune.authority and subject.desktop.certificate):
         raise NotCheckedError("no certificate is known yet: telekit provision issues one")
-    name = f"{subject.name}.{subject.commune.domain}"
+    name = subject.commune.domain_name(subject.name)
     # Two while the authority is being replaced, as on the laptops.
     trusted = "\n".join(pem.strip() for pem in (subject.commune.authority, subject.commune.next_authority) if pem)
     done = subject.run(TLS.format(authority=trusted, name=name, port=RDP_PORT))

@@ -63,7 +63,7 @@ def test_resolves_for_the_tunnel(subject: Subject) -> str:
     if not subject.commune.desktops:
         raise NotCheckedError("the inventory names no machine that could be asked for")
     desktop = subject.commune.desktops[0]
-    name = f"{desktop.name}.{subject.commune.domain}"
+    name = subject.commune.domain_name(desktop.name)
     found = subject.output(ASK.format(server=subject.commune.gateway_address(), name=name)).split()
     assert found == [str(desktop.address)], f"{name} is {', '.join(found) or 'unknown'}, not {desktop.address}"
     return f"{name} is {desktop.address}"

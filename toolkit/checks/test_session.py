@@ -85,7 +85,7 @@ def test_opens_the_desktop(subject: Subject) -> str:
 )
 def test_refuses_another_authority(subject: Subject) -> str:
     with _free(subject) as desktop:
-        name = f"{desktop.name}.{subject.commune.domain}"
+        name = subject.commune.domain_name(desktop.name)
         if subject.run(f"timeout 5 getent ahosts {name} >/dev/null").code != 0:
             raise NotCheckedError(f"{name} does not resolve there: the client would see no certificate")
         login = log_in(subject, Attempt(subject.agent, Secret("not sent"), trusting=False, seconds=10))

@@ -82,7 +82,7 @@ def test_resolves_internal_names(subject: Subject) -> str:
     desktop = subject.agent.desktop
     if desktop is None:
         raise NotCheckedError("the agent has no desktop whose name could be asked for")
-    name, wanted = f"{desktop}.{subject.commune.domain}", subject.commune.desktop_named[desktop].address
+    name, wanted = subject.commune.domain_name(desktop), subject.commune.desktop_named[desktop].address
     found = set(subject.run(f"getent ahostsv4 {name} | awk '{{print $1}}'").stdout.split())
     assert found == {str(wanted)}, f"{name} is {', '.join(sorted(found)) or 'unknown'}, not {wanted}"
     servers = _servers(subject)

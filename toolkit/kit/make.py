@@ -101,8 +101,7 @@ class _Workshop:
 
     @cached_property
     def vault(self) -> Vault:
-        operators = [operator.public_key for operator in self.job.commune.operators]
-        return Vault.open(self.job.folder, operators, self.job.identities, self.job.ask)
+        return self.job.vault()
 
     @cached_property
     def commune(self) -> Commune:

@@ -11,7 +11,8 @@ ENCODING = "ascii"
 
 def host(agent: Agent, commune: Commune) -> str:
     """The name of the agent's desktop as its certificate says it."""
-    return f"{agent.desktop}.{commune.domain}"
+    assert agent.desktop is not None
+    return commune.domain_name(agent.desktop)
 
 
 def connection(agent: Agent, commune: Commune) -> bytes:

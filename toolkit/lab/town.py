@@ -266,8 +266,8 @@ class Plan:
         """What only the town hall's DNS answers, beside the public names of its own zone."""
         domain = self.commune.domain
         names = {app.host or f"{app.key}.{domain}": self.places(app)[0] for app in self.commune.applications}
-        names |= {f"{desktop.name}.{domain}": str(desktop.address) for desktop in self.commune.desktops}
-        names[f"{self.commune.gateway.name}.{domain}"] = self.gateway_lan
+        names |= {self.commune.domain_name(desktop.name): str(desktop.address) for desktop in self.commune.desktops}
+        names[self.commune.domain_name(self.commune.gateway.name)] = self.gateway_lan
         return names
 
     def names6(self) -> dict[str, str]:

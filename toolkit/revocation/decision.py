@@ -59,8 +59,7 @@ class Secrets:
     @property
     def vault(self) -> Vault:
         if self.opened is None:
-            operators = [operator.public_key for operator in self.job.commune.operators]
-            self.opened = Vault.open(self.job.folder, operators, self.job.identities, self.job.ask)
+            self.opened = self.job.vault()
         return self.opened
 
     def private_keys(self) -> dict[str, Secret]:
@@ -75,6 +74,7 @@ class Secrets:
         gone = [name for name in self._names() if self.vault.get(name) is not None]
         for name in gone:
             self.vault.delete(name)
+        self.vault.keep_no_copy()
         self.vault.save()
         return len(gone)
 

@@ -16,6 +16,7 @@ from toolkit.evidence.norms import table
 from toolkit.evidence.record import Record
 from toolkit.evidence.signature import Signature
 from toolkit.evidence.words import LANGUAGES, Words, folder
+from toolkit.model import Commune
 
 
 class Outline(HTMLParser):
@@ -71,12 +72,12 @@ def test_no_character_of_a_machine_is_obeyed(shown: Shown) -> None:
     assert "alert(1)" in Outline(text).text
 
 
-def test_a_hostile_inventory_stays_text_in_the_drawing_too(shown: Shown, commune: object) -> None:
+def test_a_hostile_inventory_stays_text_in_the_drawing_too(shown: Shown, commune: Commune) -> None:
     from toolkit.evidence.drawing import svg
     from toolkit.evidence.network import network
 
-    gateway = replace(commune.gateways[0], name="</text><script>x</script>")  # type: ignore[attr-defined]
-    drawing = network(Words("fr"), replace(commune, name='"><img onerror=x>', gateways=(gateway,)))  # type: ignore[type-var]
+    gateway = replace(commune.gateways[0], name="</text><script>x</script>")
+    drawing = network(Words("fr"), replace(commune, name='"><img onerror=x>', gateways=(gateway,)))
     names = [tag for tag, _ in Outline(svg(drawing, '"><script>')).elements]
     assert set(names) <= {"svg", "rect", "line", "text"}
 

@@ -137,6 +137,7 @@ def test_what_the_vault_held_for_the_agent_is_gone_and_the_rest_is_not(folder: P
     assert secrets.destroy() == len(names)
     left = Vault.open(folder, (), job.identities)
     assert [name for name in names if left.get(name)] == []
+    assert (folder / "secrets.age.old").read_bytes() == (folder / "secrets.age").read_bytes(), "it has no copy of them"
     assert left.get("preshared/portable-042")
     assert left.get("password/k.benali")
 

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from tests.unit.verify.conftest import town
-from toolkit.model import Derogation
+from toolkit.model import Commune, Derogation
 from toolkit.verify.derogation import judged, told
 from toolkit.verify.junit import junit_xml
 from toolkit.verify.result import CheckResult, VerifyResult
@@ -24,7 +24,7 @@ def result(outcome: str, machine: str = "gw", check: str = "clock") -> CheckResu
     return CheckResult(machine, check, "baseline", "The clock is right", outcome, "3 s late", 0.1, seen="3 s late")
 
 
-def commune_with(*derogations: Derogation):  # type: ignore[no-untyped-def]
+def commune_with(*derogations: Derogation) -> Commune:
     return replace(town(), today=TODAY, derogations=derogations)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import pytest
 
-from toolkit.checks.declare import NotCheckedError
+from toolkit.checks.declare import Case, NotCheckedError
 from toolkit.checks.forged import own, sources
 from toolkit.checks.matrix import MANY, matrix, spread
 from toolkit.checks.probe import Answer, Door
 from toolkit.checks.subject import Evidence, Subject
+from toolkit.checks.test_access import test_is_refused_application as refused_check
 from toolkit.checks.test_matrix import test_forged_sources_do_not_pass as forged_check
 from toolkit.checks.tried import Tried, judged
 from toolkit.checks.witness import Packet, Witness, _told, forged_port
@@ -103,6 +104,26 @@ def test_a_server_on_the_internet_is_as_open_as_all_of_it(commune: Commune, conn
     there = replace(commune, applications=(paie, *commune.applications[1:]), network=replace(commune.network, mode=mode))
     cells = matrix(Subject(there.laptops[0], Evidence(there, connections)))["applications"]
     assert {cell.door.protocol: cell.allowed for cell in cells if cell.door.address == paie.address} == allowed
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_public_address_of_the_town_halls_own_network_is_no_place_on_the_internet(
+    commune: Commune, connections: Any, mode: Mode
+) -> None:
+    mail = replace(commune.applications[1], address=ip_address("93.184.216.34"))
+    network = replace(commune.network, mode=mode, lan=(*commune.network.lan, IPv4Network("93.184.216.0/24")))
+    there = replace(commune, applications=(commune.applications[0], mail), network=network)
+    cells = matrix(Subject(there.laptops[0], Evidence(there, connections)))["applications"]
+    assert {cell.allowed for cell in cells if cell.door.address == mail.address} == {False}
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_an_application_on_the_internet_is_not_expected_to_be_refused(commune: Commune, connections: Any, mode: Mode) -> None:
+    mail = replace(commune.applications[1], address=ip_address("93.184.216.34"))
+    network = replace(commune.network, mode=mode)
+    there = replace(commune, applications=(commune.applications[0], mail), network=network)
+    with pytest.raises(NotCheckedError, match="on the Internet"):
+        refused_check(Subject(there.laptops[0], Evidence(there, connections)), Case("mail", "Messagerie", mail))
 
 
 def test_of_very_many_some_are_tried_from_the_first_to_the_last() -> None:

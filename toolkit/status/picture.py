@@ -1,102 +1,28 @@
-"""How a commune is now: machines, tunnels, ages and ends; aggregates and devices, never anybody's hours of work."""
+"""Everything that is known of a commune, put together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date
 
 from toolkit import journal, ledger
-from toolkit.behind import behind, ready, unready
-from toolkit.enrolment import Enrolment
-from toolkit.ledger import AuthorityChange, Rotation, Succession
-from toolkit.model import Agent, Commune, Derogation, Desktop, Extra, Gateway, Laptop, Machine
-from toolkit.result import MachineReport, Observer, Result, State, counted
-from toolkit.targets import HOMELESS, Job, targets_of
+from toolkit.behind import behind, unready
+from toolkit.ledger import AuthorityChange, Succession
+from toolkit.model import Commune, Desktop, Gateway, Laptop, Machine
+from toolkit.result import MachineReport, Result, State, counted
+from toolkit.status.answer import Answer
+from toolkit.status.ending import ending, ending_derogations, ending_extras, expired_kits
+from toolkit.status.pending import Pending
+from toolkit.status.replaced import authority_replaced, gateway_key_replaced, laptop_keys_replaced
+from toolkit.targets import Job
 from toolkit.unfinished import Unfinished, unfinished
-from toolkit.watch import Watch
 
 DAY = 86400
 # A live tunnel renews its keys every two minutes; after three WireGuard itself gives the session up.
 OPEN_SECONDS = 180
 OPEN, WEEK, LONGER, NEVER = "open", "this week", "longer ago", "never"
-
-SCRIPT = r"""
-if [ -e /run/reboot-required ]; then echo reboot=yes; fi
-systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{print "failed=" $1}'
-df -Pk / /var | awk 'NR > 1 {sub("%", "", $5); print "disk=" $5}' | sort -t= -k2 -n | tail -n 1
-for file in /etc/wireguard/wg0.conf /etc/wireguard/wg0-next.conf; do
-  [ ! -e $file ] || wg show "$(basename $file .conf)" latest-handshakes 2>/dev/null | awk '{print "handshake=" $1 " " $2}'
-done
-if [ -e /var/lib/telekit/moved ]; then sed 's/^/moved=/' /var/lib/telekit/moved; fi
-find /var/lib/clamav -maxdepth 1 -type f \( -name '*.c[lv]d' -o -name '*.[hnlm]db' -o -name '*.hsb' \) \
-  -printf 'signatures=%T@\n' 2>/dev/null | sort -t= -k2 -n | tail -n 1
-echo "clock=$(date +%s)"
-"""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one machine said, by its own clock."""
-
-    clock: float
-    reboot: bool = False
-    failed: tuple[str, ...] = ()
-    disk_percent: int = 0
-    signatures: float | None = None
-    handshakes: Mapping[str, float] | None = None
-    moved: frozenset[str] = frozenset()
-
-    @classmethod
-    def parse(cls, text: str) -> Answer | None:
-        """None: the script did not reach its end."""
-        said: dict[str, list[str]] = {}
-        for line in text.splitlines():
-            key, _, value = line.partition("=")
-            said.setdefault(key, []).append(value)
-        if "clock" not in said:
-            return None
-        # A device may be at both interfaces of a gateway whose own key changes.
-        pairs = sorted((key, float(moment)) for key, moment in map(str.split, said.get("handshake", ())))
-        return cls(
-            float(said["clock"][0]),
-            reboot="reboot" in said,
-            failed=tuple(said.get("failed", ())),
-            disk_percent=int(said.get("disk", ["0"])[0]),
-            signatures=float(said["signatures"][0]) if "signatures" in said else None,
-            handshakes=dict(pairs),
-            moved=frozenset(said.get("moved", ())),
-        )
-
-
-def status(job: Job, observer: Observer) -> Result:
-    """Ask every machine once, and read the ledger and the journal."""
-    from toolkit.engine import Session
-
-    job, watch = Enrolment(job).job, Watch(observer)
-    data: dict[str, dict[str, object]] = {name: {} for name in job.names}
-    with Session(targets_of(job, data), job.options(), watch.emit) as session:
-        watch.phase("Asking", job.names, last=False)
-        session.connect()
-        said = session.run_all(lambda _: SCRIPT, seconds=30, reads_only=True)
-        silent = dict.fromkeys(job.names, HOMELESS) | dict(session.unreachable)
-    answers = {name: Answer.parse(done.stdout) for name, done in said.items()}
-    return Picture(job, answers, silent).result()
-
-
-def moved(job: Job, observer: Observer) -> frozenset[str] | None:
-    """The public keys of the devices that use the gateway's next key; None: it could not be asked."""
-    from toolkit.engine import Session
-
-    watch = Watch(observer)
-    job = replace(Enrolment(job).job, machines=job.commune.gateways)
-    with Session(targets_of(job, {name: {} for name in job.names}), job.options(), watch.emit) as session:
-        watch.phase("Asking", job.names, last=False)
-        session.connect()
-        said = session.run_all(lambda _: SCRIPT, seconds=30, reads_only=True)
-    answers = [Answer.parse(said[name].stdout) if name in said else None for name in job.names]
-    return frozenset(key for answer in answers if answer for key in answer.moved) if all(answers) else None
 
 
 class Picture:
@@ -185,11 +111,11 @@ class Picture:
         return _days_of(self.authority) | {"behind": list(unready(self.commune, self.authority))}
 
     def _keys(self) -> Iterator[str]:
-        yield from _replaced(self.rotations)
+        yield from laptop_keys_replaced(self.rotations)
         for name, one in sorted(self.successions.items()):
-            yield _succeeded(name, one, self._behind(name), self.commune)
+            yield gateway_key_replaced(name, one, self._behind(name), self.commune)
         if self.authority:
-            yield _reissued(self.authority, self.commune)
+            yield authority_replaced(self.authority, self.commune)
 
     def _behind(self, gateway: str) -> list[str] | None:
         """The devices that do not use a gateway's next key yet; None: it did not say."""
@@ -236,106 +162,8 @@ class Picture:
             yield f"The commune's certificate authority ends in {summary['authority_days']} days."
 
 
-def _replaced(rotations: Mapping[str, Rotation]) -> Iterator[str]:
-    """The keys that are being replaced, and those that were not in time."""
-    under_way = [(name, rotation) for name, rotation in sorted(rotations.items()) if not rotation.lapsed]
-    going = [f"{name} (since {one.began}, {_STAGES[one.stage]}, until {one.until})" for name, one in under_way]
-    late = [name for name, rotation in sorted(rotations.items()) if rotation.lapsed]
-    if going:
-        yield f"Keys being replaced: {', '.join(going)}."
-    if late:
-        yield f"Keys that were not replaced in time, and stay: {', '.join(late)} (telekit rotate begins again)."
-
-
 def _days_of(change: Succession | AuthorityChange) -> dict[str, object]:
     return {"began": str(change.began), "until": str(change.until), "state": change.stage}
-
-
-def _succeeded(name: str, one: Succession, late: list[str] | None, commune: Commune) -> str:
-    """A gateway's own key that is being replaced, and who still uses the old one."""
-    said = f"{name}'s own key is being replaced (since {one.began}, until {one.until})"
-    if not one.told:
-        return f"{said}: it does not know the new one yet (telekit provision)."
-    if late is None:
-        return f"{said}; it did not say who still uses the old one."
-    if not late:
-        return f"{said}: every device uses the new one, and the next provision ends it."
-    still = f"{said}; not seen with the new one yet: {', '.join(late)}"
-    if commune.today <= one.until:
-        return f"{still}."
-    choice = "more time: telekit rotate --gateway --days N; or the old key goes: telekit rotate --gateway --conclude"
-    return f"{still}. Its days are over ({choice})."
-
-
-def _reissued(change: AuthorityChange, commune: Commune) -> str:
-    """The commune's authority that is being replaced, and whom that waits for."""
-    said = f"The commune's certificate authority is being replaced (since {change.began}, until {change.until})"
-    late = unready(commune, change)
-    if late and change.issuing:
-        return f"{said}; desktops that still have a certificate of the old one: {', '.join(late)}."
-    if late:
-        return f"{said}; not known to trust the new one yet: {', '.join(late)}."
-    if ready(commune, change):
-        return f"{said}: the next provision goes on with it."
-    return f"{said}: people with new kits have until then to use them."
-
-
-# What a rotation waits for.
-_STAGES = {
-    "laptop": "waits for the laptop to be reached",
-    "gateway": "waits for the gateway to be reached",
-    "handshake": "waits for its first handshake",
-}
-
-
-class Pending:
-    """The machines whose last good provision did not know today's inventory and today's accesses."""
-
-    def __init__(self, job: Job) -> None:
-        digest = journal.digest_of(job.folder)
-        good: dict[str, journal.Entry] = {}
-        for entry in journal.entries(job.folder):
-            if entry.command != "provision" or set(good) >= set(job.names):
-                continue
-            for name, came in (entry.machines or {}).items():
-                if came["state"] in (State.CHANGED, State.UNCHANGED):
-                    good.setdefault(name, entry)
-        never = {name for name in job.names if name not in good}
-        edited = {name for name, entry in good.items() if entry.inventory != digest}
-        dated = {name for name, entry in good.items() if _turned(job.commune, date.fromisoformat(entry.local[:10]))}
-        self.machines = (never | edited | dated) & set(job.names)
-        reasons = ((never, "never provisioned"), (edited, "the inventory was edited"), (dated, "an access has begun or ended"))
-        self.reason = ", ".join(reason for machines, reason in reasons if machines & set(job.names))
-
-
-def _turned(commune: Commune, then: date) -> bool:
-    agents = any(agent.active(then) != agent.active(commune.today) for agent in commune.agents)
-    return agents or any(then <= extra.until < commune.today for extra in commune.extras)
-
-
-def ending(commune: Commune) -> list[Agent]:
-    """The active agents whose access ends soon (policy: ending_soon_days), the first to end first."""
-    soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
-    found = [(agent.last_day, agent.identifier, agent) for agent in commune.active_agents if agent.last_day]
-    return [agent for day, _, agent in sorted(found, key=lambda item: item[:2]) if day <= soon]
-
-
-def expired_kits(commune: Commune) -> list[tuple[str, str]]:
-    """Agent and laptop of each kit that expired before its first use."""
-    return [(agent.identifier, laptop.name) for laptop in commune.laptops if laptop.kit_lapsed
-            and (agent := commune.agent_of.get(laptop.name))]  # fmt: skip
-
-
-def ending_extras(commune: Commune) -> list[Extra]:
-    """The applications that agents have beside their profile and soon lose, the first to end first."""
-    soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
-    return sorted((e for e in commune.extras if commune.today <= e.until <= soon), key=lambda e: (e.until, e.agent))
-
-
-def ending_derogations(commune: Commune) -> list[Derogation]:
-    """The derogations after whose end a check fails again, the first to end first."""
-    soon = commune.today + timedelta(days=commune.policy.ending_soon_days)
-    return sorted((d for d in commune.derogations if commune.today <= d.until <= soon), key=lambda d: (d.until, d.check))
 
 
 def _tunnels(commune: Commune, gateway: Answer | None) -> dict[str, int | None] | None:

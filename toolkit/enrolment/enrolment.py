@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 
 from toolkit import ledger
 from toolkit.behind import behind, ready
+from toolkit.enrolment.handout import Handout
 from toolkit.errors import TelekitError
 from toolkit.ledger import AuthorityChange, Succession
-from toolkit.model import Desktop, Gateway, KeyChange, Laptop, Machine, Secret
+from toolkit.model import Desktop, Gateway, Laptop, Machine, Secret
 from toolkit.result import counted
-from toolkit.secrets import new_preshared_key, new_private_key, next_name, preshared_name, public_half, tunnel_key_name
-from toolkit.targets import Job, data_of
+from toolkit.secrets import (
+    escrow_name,
+    new_preshared_key,
+    new_private_key,
+    next_name,
+    preshared_name,
+    public_half,
+    tunnel_key_name,
+)
+from toolkit.targets import Job
 
 if TYPE_CHECKING:
     from datetime import date
@@ -22,35 +31,10 @@ if TYPE_CHECKING:
 
     from toolkit.secrets import Vault
 
-FILE = "/etc/telekit/enrolment"
-# A laptop's second line: the key that it has made to take the place of the first.
-SHOW_PUBLIC = f"cat {FILE}; cat {FILE}-next 2>/dev/null; true"
-# What a gateway says when its own key is asked for: on the connection's standard output, and so nowhere else.
-SHOW_KEY = "cat /etc/wireguard/private.key"
-# The public keys of kits and new keys that have been used, as the gateway remembers them; the last line: it has been asked.
-SHOW_ARRIVED = """\
-seen=$(wg show wg0 latest-handshakes 2>/dev/null) || exit 0
-[ ! -d /sys/class/net/wg0-next ] || seen="$seen
-$(wg show wg0-next latest-handshakes 2>/dev/null)"
-cat /var/lib/telekit/arrived 2>/dev/null
-printf '%s\\n' "$seen" | awk '$2 > 0 { print $1 }'
-echo all
-"""
 FOREIGN = "its WireGuard key is neither the one that the laptops know nor the one that is kept for it in the secrets"
 OWN_BACK = "remove /etc/wireguard/private.key there and provision: it gets its own back, and no laptop notices"
-# The public keys of the devices that use a gateway's next key; the last line: it has been asked.
-SHOW_MOVED = """\
-[ -d /sys/class/net/wg0-next ] || exit 0
-cat /var/lib/telekit/moved 2>/dev/null
-echo all
-"""
 # A signing request has some hundreds; who sends much more means no good.
 CHARACTERS = 8192
-
-
-def escrow_name(gateway: Gateway) -> str:
-    """The vault's name for a gateway's own key."""
-    return f"gateway-key/{gateway.name}"
 
 
 class Enrolment:
@@ -82,10 +66,7 @@ class Enrolment:
 
     @cached_property
     def _vault(self) -> Vault:
-        from toolkit.secrets import Vault
-
-        operators = [operator.public_key for operator in self._written.operators]
-        return Vault.open(self.folder, operators, self.job.identities, self.job.ask)
+        return self.job.vault()
 
     def prepare(self) -> None:
         """All that can fail without any machine, before any machine is touched: secrets, the authority, addresses."""
@@ -104,73 +85,16 @@ class Enrolment:
 
     # -- what recipes receive ----------------------------------------------------------------------------------------
 
+    @property
+    def _handout(self) -> Handout:
+        return Handout(self.job, self.ledger, lambda: self._vault)
+
     def data(self) -> dict[str, dict[str, object]]:
         """Machine name → its recipe's host.data, as things stand."""
         from toolkit.second_factor import codeless
 
         self._codeless.update(agent.identifier for agent in codeless(lambda: self._vault, self.job.commune))
-        shared = self._preshared()
-        return {
-            m.name: data_of(m, self.job.commune, self._passwords(m), shared)
-            | self._escrow(m)
-            | self._successor(m)
-            | self._revoked(m)
-            | self._second_factors(m)
-            | self._rotation(m, shared)
-            for m in self.job.machines
-        }
-
-    def _revoked(self, machine: Machine) -> dict[str, object]:
-        """On a desktop, whose password may be in a thief's hands; on a laptop, which keys went with an agent who left.
-
-        A laptop that was stolen gets no other key by turning up: somebody has to look at it first.
-        """
-        if isinstance(machine, Desktop):
-            agents = [entry.agent for entry in self.ledger.revoked if entry.reason == ledger.STOLEN]
-            return {"voided": tuple(dict.fromkeys(agents))}
-        mine = [entry for entry in self.ledger.revoked if entry.laptop == machine.name and entry.reason == ledger.LEFT]
-        return {"given_up": tuple(entry.key for entry in mine)} if mine else {}
-
-    def _rotation(self, machine: Machine, shared: Mapping[str, Secret]) -> dict[str, object]:
-        """A gateway's: laptop → what goes with its next key. A laptop's: the rotation of its own key, if there is one."""
-        if isinstance(machine, Gateway):
-            waiting = [laptop.name for laptop in self.job.commune.laptops if laptop.next_key]
-            found = {name: self._vault.get(next_name(preshared_name(name))) for name in waiting}
-            return {"preshared_next": {name: key for name, key in found.items() if key is not None}}
-        if not isinstance(machine, Laptop):
-            return {}
-        change = self.ledger.under_way(machine.name)
-        if change is None:
-            return {"rotation": None}
-        # Not before the gateways know the key: the laptop tries it as soon as it has this.
-        preshared = self._vault.get(next_name(preshared_name(machine.name))) if change.told else None
-        return {"rotation": KeyChange(change.key, change.until, preshared)}
-
-    def _successor(self, machine: Machine) -> dict[str, object]:
-        """A gateway's: the private key that takes the place of its own; on its last day, as if it had done so already."""
-        if not isinstance(machine, Gateway):
-            return {}
-        coming = self.ledger.successions.get(machine.name)
-        if coming is None:
-            return {"successor": None}
-        data: dict[str, object] = {"successor": self._vault.get(next_name(escrow_name(machine)))}
-        if not coming.concluding:
-            return data
-        commune = self.job.commune
-        alone = replace(machine, public_key=coming.key, next_key=None)
-        gateways = tuple(alone if gateway.name == machine.name else gateway for gateway in commune.gateways)
-        return data | {"machine": alone, "commune": replace(commune, gateways=gateways)}
-
-    def _second_factors(self, machine: Machine) -> dict[str, object]:
-        """A desktop's: agent identifier → seed and emergency codes. A laptop's: whether its agent is asked for a code."""
-        from toolkit.second_factor import demanded
-
-        commune = self.job.commune
-        if isinstance(machine, Desktop):
-            found = {a.identifier: demanded(self._vault, a, commune) for a in commune.agents_of(machine)}
-            return {"second_factors": {identifier: factor.whole for identifier, factor in found.items() if factor}}
-        agent = commune.agent_of.get(machine.name)
-        return {"second_factor": demanded(self._vault, agent, commune) is not None} if agent else {}
+        return self._handout.everything()
 
     def warnings(self, machine: Machine) -> tuple[str, ...]:
         """What somebody should know before it is provisioned."""
@@ -181,33 +105,6 @@ class Enrolment:
         more = f" and {counted(len(who) - 1, 'other')}" if len(who) > 1 else ""
         first = f"telekit agent kit {who[0]}"
         return (f"{who[0]}{more} cannot log in before they have a kit, with the code that it asks them for: {first}",)
-
-    def _escrow(self, machine: Machine) -> dict[str, object]:
-        """A gateway's own key, for the day on which it has none: the one that the laptops know, or nothing."""
-        kept = self._kept(machine) if isinstance(machine, Gateway) else None
-        coming = self.ledger.successions.get(machine.name)
-        known = (self.ledger.keys.get(machine.name), coming.key if coming else None)
-        return {"escrow": kept} if kept is not None and public_half(kept) in known else {}
-
-    def _kept(self, gateway: Gateway) -> Secret | None:
-        return self._vault.get(escrow_name(gateway))
-
-    def _preshared(self) -> dict[str, Secret]:
-        """Laptop → the key that it shares with the gateway, where the two have one."""
-        if not any(isinstance(machine, Gateway | Laptop) for machine in self.job.machines):
-            return {}
-        enrolled = [laptop for laptop in self.job.commune.laptops if laptop.public_key]
-        found = {laptop.name: self._vault.get(preshared_name(laptop.name)) for laptop in enrolled}
-        return {name: key for name, key in found.items() if key is not None}
-
-    def _passwords(self, machine: Machine) -> Mapping[str, Secret]:
-        from toolkit.secrets import initial_password
-
-        commune = self.job.commune
-        agents = commune.agents_of(machine) if isinstance(machine, Desktop) else ()
-        if machine.name in commune.agent_of:
-            agents = (commune.agent_of[machine.name],)
-        return {a.identifier: initial_password(self._vault, a) for a in agents}
 
     def known_passwords(self) -> dict[str, Secret]:
         """Agent identifier → first password, for the agents who were given one."""
@@ -269,7 +166,7 @@ class Enrolment:
             coming = self.ledger.successions.get(gateway.name)
             if coming is None:
                 private = new_private_key()
-                self._vault.put(next_name(escrow_name(gateway)), private)
+                self._vault.put(next_name(escrow_name(gateway.name)), private)
                 coming = Succession(self.job.commune.today, until, public_half(private))
             self.ledger = self.ledger.succeeding(gateway.name, replace(coming, until=until))
         self.job = self._completed(self.job)
@@ -336,11 +233,7 @@ class Enrolment:
 
     def _succeed(self, name: str) -> None:
         """The gateway has its new key and no other; of the old one, no copy is kept."""
-        gateway = next(machine for machine in self._written.gateways if machine.name == name)
-        coming = self._vault.get(next_name(escrow_name(gateway)))
-        if coming is not None:
-            self._vault.put(escrow_name(gateway), coming)
-            self._vault.delete(next_name(escrow_name(gateway)))
+        self._take(escrow_name(name))
         self.ledger = self.ledger.succeeded(name, self.job.commune.today)
 
     def rotate(self, names: Iterable[str], until: date) -> None:
@@ -363,10 +256,15 @@ class Enrolment:
         """The new key has shaken hands: what goes with it takes the old one's place, too."""
         self.ledger = self.ledger.rotated(name, self.job.commune.today)
         for kept in (preshared_name(name), tunnel_key_name(name)):
-            coming = self._vault.get(next_name(kept))
-            if coming is not None:
-                self._vault.put(kept, coming)
-                self._vault.delete(next_name(kept))
+            self._take(kept)
+
+    def _take(self, kept: str) -> None:
+        """In the vault, what was to come takes the place of what was; of that, no copy is kept."""
+        coming = self._vault.get(next_name(kept))
+        if coming is not None:
+            self._vault.put(kept, coming)
+            self._vault.delete(next_name(kept))
+            self._vault.keep_no_copy()
 
     def arrived(self, keys: Collection[str]) -> None:
         """Given the public keys that have ever shaken hands with the gateway, a kit that nobody used in time is void.
@@ -388,13 +286,12 @@ class Enrolment:
     @property
     def without_escrow(self) -> tuple[str, ...]:
         """The gateways whose own key is not among the secrets yet."""
-        return tuple(m.name for m in self.job.machines if isinstance(m, Gateway) and not self._escrow(m))
+        return tuple(m.name for m in self.job.machines if isinstance(m, Gateway) and not self._handout.escrow(m))
 
     def keep(self, name: str, private: Secret) -> None:
         """Keep a gateway's own key, if it is the one that the laptops know; UsageError if it is none at all."""
-        gateway = next(machine for machine in self.job.commune.gateways if machine.name == name)
         if public_half(private) == self.ledger.keys.get(name):
-            self._vault.put(escrow_name(gateway), private)
+            self._vault.put(escrow_name(name), private)
             self.save()
 
     def _ensured(self) -> str:
@@ -444,7 +341,7 @@ class Enrolment:
 
     def _recognize(self, gateway: Gateway, public: str) -> None:
         """A gateway with another key would shut out every laptop that is not at hand."""
-        kept = self._kept(gateway)
+        kept = self._vault.get(escrow_name(gateway.name))
         if kept is not None and public not in (public_half(kept), self.ledger.keys.get(gateway.name)):
             raise TelekitError(FOREIGN, where=gateway.name, hint=OWN_BACK)
 

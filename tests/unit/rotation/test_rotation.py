@@ -1,22 +1,16 @@
-"""A key's replacement from its beginning to its end: what is written down, and that nobody is locked out on the way."""
+"""A laptop's key is replaced: what is written down, from answer to answer, from its beginning to its end."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import random
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deploys.access import lasting_peers, schedule
-from deploys.preshared import shared_keys
+from tests.unit.conftest import received
+from tests.unit.rotation.conftest import GATEWAY, KEYS, LAPTOP, NEW, NEWER, OLD, OTHER, TODAY, UNTIL, begun, job, vault
 from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.errors import TelekitError, UsageError
@@ -25,52 +19,8 @@ from toolkit.kit.make import _Workshop
 from toolkit.ledger import LEFT, Handover, Ledger, Revocation
 from toolkit.model import KeyChange
 from toolkit.rotation import Wish, rotate
-from toolkit.secrets import Vault, new_private_key, public_half
-from toolkit.status import _replaced
-from toolkit.targets import Job, select
-
-LAB = Path(__file__).parents[2] / "inventories" / "lab"
-ACCESS = Path(__file__).parents[2] / "templates" / "access"
-GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
-OLD, NEW, NEWER = "B" * 42 + "E=", "D" * 42 + "E=", "F" * 42 + "E="
-KEYS = {GATEWAY: "A" * 42 + "E=", LAPTOP: OLD, OTHER: "C" * 42 + "E="}
-TODAY = date(2026, 11, 25)
-UNTIL = TODAY + timedelta(days=14)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The lab's commune, its machines enrolled, and an operator who has a key."""
-    commune = tmp_path / "lab"
-    commune.mkdir()
-    for name in ("commune.toml", "agents.csv"):
-        shutil.copyfile(LAB / name, commune / name)
-    key = commune / "operator_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "m.admin", "-f", str(key)], check=True)
-    shutil.copyfile(key.with_name(key.name + ".pub"), commune / "operators.keys")
-    first = Enrolment(job(commune))
-    first.record(KEYS)
-    return commune
-
-
-def job(folder: Path, *only: str, today: date = TODAY) -> Job:
-    commune = load(folder, today=today).commune
-    return Job(folder, commune, select(commune, only or tuple(KEYS)), (folder / "operator_ed25519",))
-
-
-def vault(folder: Path) -> Vault:
-    return Vault.open(folder, (), (folder / "operator_ed25519",))
-
-
-def begun(folder: Path) -> Enrolment:
-    """The rotation of one laptop, which has made its new key, and which the gateway knows."""
-    found = Enrolment(job(folder))
-    found.rotate([LAPTOP], UNTIL)
-    found.prepare()
-    found.record(KEYS | {LAPTOP: f"{OLD}\n{NEW}\n"})
-    found.told()
-    return found
-
+from toolkit.secrets import new_private_key, public_half
+from toolkit.status.replaced import laptop_keys_replaced
 
 # -- what is written down ----------------------------------------------------------------------------------------------
 
@@ -116,10 +66,10 @@ def test_a_revocation_in_the_middle_of_a_rotation_takes_every_key(folder: Path) 
 
 def test_status_says_what_a_rotation_waits_for_and_which_were_not_in_time() -> None:
     book = Ledger(keys=KEYS).rotating(LAPTOP, TODAY, UNTIL)
-    assert list(_replaced(book.rotations)) == [
+    assert list(laptop_keys_replaced(book.rotations)) == [
         f"Keys being replaced: {LAPTOP} (since 2026-11-25, waits for the laptop to be reached, until 2026-12-09)."
     ]
-    (late,) = _replaced(book.outlasted(UNTIL + timedelta(days=1), made=False).rotations)
+    (late,) = laptop_keys_replaced(book.outlasted(UNTIL + timedelta(days=1), made=False).rotations)
     assert LAPTOP in late
     assert "telekit rotate" in late
     assert book.offered(LAPTOP, NEW).rotations[LAPTOP].stage == "gateway"
@@ -132,15 +82,15 @@ def test_status_says_what_a_rotation_waits_for_and_which_were_not_in_time() -> N
 def test_the_laptop_gets_what_goes_with_its_new_key_only_when_the_gateways_know_it(folder: Path) -> None:
     found = Enrolment(job(folder))
     found.rotate([LAPTOP], UNTIL)
-    assert found.data()[LAPTOP]["rotation"] == KeyChange("", UNTIL)
+    assert received(found)[LAPTOP]["rotation"] == KeyChange("", UNTIL)
     found.record(KEYS | {LAPTOP: f"{OLD}\n{NEW}\n"})
-    assert found.data()[LAPTOP]["rotation"] == KeyChange(NEW, UNTIL)
-    assert found.data()[OTHER]["rotation"] is None
+    assert received(found)[LAPTOP]["rotation"] == KeyChange(NEW, UNTIL)
+    assert received(found)[OTHER]["rotation"] is None
     found.told()
-    change = found.data()[LAPTOP]["rotation"]
+    change = received(found)[LAPTOP]["rotation"]
     assert isinstance(change, KeyChange)
-    assert change.preshared == found.data()[GATEWAY]["preshared_next"][LAPTOP]  # type: ignore[index]
-    assert change.preshared != found.data()[LAPTOP]["preshared"]
+    assert change.preshared == received(found)[GATEWAY]["preshared_next"][LAPTOP]
+    assert change.preshared != received(found)[LAPTOP]["preshared"]
 
 
 def test_the_same_answers_again_change_nothing(folder: Path) -> None:
@@ -154,12 +104,12 @@ def test_the_same_answers_again_change_nothing(folder: Path) -> None:
 
 
 def test_a_laptop_that_uses_its_new_key_ends_the_rotation(folder: Path) -> None:
-    coming = begun(folder).data()[GATEWAY]["preshared_next"][LAPTOP]  # type: ignore[index]
+    coming = received(begun(folder))[GATEWAY]["preshared_next"][LAPTOP]
     found = Enrolment(job(folder))
     found.record(KEYS | {LAPTOP: NEW})
     assert (found.ledger.keys[LAPTOP], found.ledger.previous[LAPTOP], found.ledger.made[LAPTOP]) == (NEW, OLD, TODAY)
     assert found.ledger.rotations == {}
-    assert found.data()[LAPTOP]["preshared"] == coming
+    assert received(found)[LAPTOP]["preshared"] == coming
     assert vault(folder).get(f"preshared-next/{LAPTOP}") is None
 
 
@@ -200,11 +150,11 @@ def test_a_laptop_that_was_cut_off_before_it_wrote_its_key_down_keeps_it(folder:
 
 
 def test_a_laptop_that_lost_its_new_key_makes_another_with_another_preshared_key(folder: Path) -> None:
-    before = begun(folder).data()[GATEWAY]["preshared_next"][LAPTOP]  # type: ignore[index]
+    before = received(begun(folder))[GATEWAY]["preshared_next"][LAPTOP]
     found = Enrolment(job(folder))
     found.record(KEYS | {LAPTOP: f"{OLD}\n{NEWER}"})
     assert found.ledger.rotations[LAPTOP].stage == "gateway"
-    assert found.data()[GATEWAY]["preshared_next"][LAPTOP] != before  # type: ignore[index]
+    assert received(found)[GATEWAY]["preshared_next"][LAPTOP] != before
 
 
 def test_a_laptop_that_was_installed_anew_ends_its_rotation(folder: Path) -> None:
@@ -220,7 +170,7 @@ def test_after_its_last_day_a_rotation_is_given_up_and_the_old_key_stays(folder:
     late.record(KEYS | {LAPTOP: f"{OLD}\n{NEW}"})
     late.arrived(set(KEYS.values()))
     assert late.ledger.rotations[LAPTOP].lapsed
-    assert late.data()[LAPTOP]["rotation"] is None
+    assert received(late)[LAPTOP]["rotation"] is None
     assert late.ledger.keys[LAPTOP] == OLD
     laptop = late.job.commune.laptop_named[LAPTOP]
     assert (laptop.public_key, laptop.next_key) == (OLD, None)
@@ -243,7 +193,7 @@ def test_a_laptop_from_before_preshared_keys_gets_one_with_its_new_key(folder: P
     begun(folder)
     found = Enrolment(job(folder))
     found.record(KEYS | {LAPTOP: NEW})
-    assert found.data()[LAPTOP]["preshared"] is not None
+    assert received(found)[LAPTOP]["preshared"] is not None
 
 
 # -- a device whose key is in a kit ------------------------------------------------------------------------------------
@@ -333,131 +283,3 @@ def test_a_laptop_without_access_today_is_not_begun_with(folder: Path) -> None:
     file.write_text(text.replace("bureau-finances-03;;", "bureau-finances-03;;2026-11-01"), encoding="utf-8")
     with pytest.raises(UsageError, match="portable-041 has no tunnel today"):
         rotate(job(folder), Wish(agents=("m.durand",)), Silent())
-
-
-# -- nobody is ever locked out -----------------------------------------------------------------------------------------
-
-
-def program() -> Any:
-    """What the gateway goes by between two runs of telekit."""
-    sys.path.insert(0, str(ACCESS))
-    spec = importlib.util.spec_from_file_location("rotation_access", ACCESS / "access.py")
-    assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    sys.path.remove(str(ACCESS))
-    return found
-
-
-@dataclass
-class World:
-    """A laptop, a gateway and an operator, of whom any may be away at any time. A key pair is (public, preshared)."""
-
-    folder: Path
-    access: Any
-    chance: random.Random
-    today: date = TODAY
-    own: tuple[str, str] = ("", "")
-    next: tuple[str, str] | None = None
-    made: int = 0
-    static: set[str] = field(default_factory=set)
-    shared: dict[str, str] = field(default_factory=dict)
-    arrived: set[str] = field(default_factory=set)
-
-    def provision(self, *only: str, begin: bool = False) -> None:
-        found = Enrolment(job(self.folder, *only, today=self.today))
-        if begin and found.ledger.under_way(LAPTOP) is None:
-            found.rotate([LAPTOP], self.today + timedelta(days=14))
-        found.prepare()
-        if LAPTOP in only:
-            self.enrol(found.data()[LAPTOP]["rotation"])
-        coming = f"\n{self.next[0]}" if self.next else ""
-        answers = {GATEWAY: KEYS[GATEWAY], LAPTOP: self.own[0] + coming}
-        assert found.record({name: answers[name] for name in only}) == {}
-        if GATEWAY in only:
-            if found.handshakes_matter:
-                found.arrived(self.arrived | set(KEYS.values()))
-            self.tell(found)
-            found.told()
-        if LAPTOP in only:
-            self.receive(found.data()[LAPTOP])
-
-    def enrol(self, change: Any) -> None:
-        """What `next_key` does."""
-        known = ledger.read(self.folder).keys[LAPTOP]
-        if change is None:
-            self.next = self.next if self.next and self.next[0] == known else None
-        elif self.next is None and self.own[0] != change.key:
-            self.made += 1
-            self.next = (public_half(new_private_key()), "")
-
-    def tell(self, found: Enrolment) -> None:
-        commune, data = found.job.commune, found.data()[GATEWAY]
-        (self.folder / "access.json").write_text(schedule(commune), encoding="utf-8")
-        self.static = {str(laptop.public_key) for laptop in lasting_peers(commune)}
-        lines = shared_keys(commune, data["preshared"], data["preshared_next"]).reveal().splitlines()[1:]  # type: ignore[arg-type]
-        self.shared = dict(line.split(" ", 1) for line in lines)
-
-    def receive(self, data: dict[str, Any]) -> None:
-        change = data["rotation"]
-        if change is None:
-            self.own = (self.own[0], data["preshared"].reveal())
-        elif change.preshared and self.next and self.next[0] == change.key:
-            self.next = (change.key, change.preshared.reveal())
-
-    def peers(self) -> dict[str, bool]:
-        """Public key → whether it has the laptop's addresses."""
-        read = self.access.read_schedule(self.folder / "access.json")
-        found = self.access.wanted(read, {}, str(self.today), frozenset(self.arrived)).peers
-        return dict.fromkeys(self.static, True) | {key: bool(addresses) for key, addresses in found.items()}
-
-    def answered(self, pair: tuple[str, str]) -> bool:
-        return pair[0] in self.peers() and self.shared.get(pair[0]) == pair[1]
-
-    def attempt(self, *, cut_off: bool) -> None:
-        if self.next and self.next[1] and self.answered(self.next):
-            self.arrived.add(self.next[0])
-            if not cut_off:
-                self.own, self.next = self.next, None
-
-    def works(self) -> bool:
-        """Whether one of the keys that the laptop tries in turn leads to its addresses: a first handshake brings them."""
-        candidates = [self.own, *([self.next] if self.next and self.next[1] else [])]
-        peers = self.peers()
-        return any(self.answered(pair) and (peers[pair[0]] or pair == self.next) for pair in candidates)
-
-    def step(self) -> str:
-        what = self.chance.choice(["rotate", "both", "gateway", "laptop", "attempt", "attempt", "cut off", "days"])
-        match what:
-            case "rotate":
-                self.provision(*self.chance.choice([(GATEWAY, LAPTOP), (GATEWAY,)]), begin=True)
-            case "both":
-                self.provision(GATEWAY, LAPTOP)
-            case "gateway":
-                self.provision(GATEWAY)
-            case "laptop":
-                self.provision(LAPTOP)
-            case "days":
-                self.today += timedelta(days=5)
-            case _:
-                self.attempt(cut_off=what == "cut off")
-        return what
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_whatever_happens_in_whatever_order_the_laptop_has_a_key_that_the_gateway_takes(folder: Path, seed: int) -> None:
-    world = World(folder, program(), random.Random(seed), own=(OLD, ""))
-    world.provision(GATEWAY, LAPTOP)
-    story = []
-    for _ in range(14):
-        story.append(world.step())
-        assert world.works(), story
-    # Once everybody is there and nothing is begun any more, it is over: one key at both ends, and nothing left of another.
-    for _ in range(3):
-        world.attempt(cut_off=False)
-        world.provision(GATEWAY, LAPTOP)
-    assert world.next is None, story
-    assert ledger.read(folder).keys[LAPTOP] == world.own[0]
-    assert world.peers() == {world.own[0]: True, KEYS[OTHER]: True}
-    assert vault(folder).get(f"preshared-next/{LAPTOP}") is None or ledger.read(folder).rotations[LAPTOP].lapsed
