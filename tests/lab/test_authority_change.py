@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.at_work import book, shell
+
 pytestmark = pytest.mark.lab
 
 # In the shorter of the two lines of tests.
@@ -14,15 +16,6 @@ RELEASES = ("bookworm",)
 LAPTOP, OTHER, DESKTOP, SHARED = "portable-041", "portable-042", "bureau-finances-03", "bureau-partage-01"
 ISSUER = "openssl x509 -in /etc/xrdp/telekit.pem -noout -ext authorityKeyIdentifier"
 TRUSTED = "ls /usr/local/share/ca-certificates; ls /etc/ssl/certs | grep '^telekit'"
-
-
-def shell(town, script: str, place: str) -> str:
-    done = town.lab.machine(place).run(["bash", "-c", f"cd /; {script}"], timeout=60)
-    return (done.stdout + done.stderr).strip()
-
-
-def book(town) -> dict:
-    return json.loads((town.inventory / "ledger.json").read_text(encoding="utf-8"))
 
 
 def failed(town, *only: str) -> list[str]:

@@ -6,19 +6,17 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from toolkit.secrets import Vault, identities_for, public_half
+from tests.lab.at_work import Stream, book, shell, until, vault, works
+from toolkit.secrets import public_half
 
 pytestmark = pytest.mark.lab
 
 RELEASES = ("trixie",)
 GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
-FOLLOW = """exec 3<>/dev/tcp/10.77.1.12/443; printf 'GET /count HTTP/1.0\\r\\n\\r\\n' >&3; exec cat <&3"""
 PRIVATE = "cat /etc/wireguard/private.key"
 FOLLOWER = "telekit-switch-gateway.service"
 # Ends the session that the tunnel has, which otherwise counts for three minutes more: the gateway's entry is made anew as it was.
@@ -30,32 +28,6 @@ wg set wg0 peer "$key" preshared-key /etc/wireguard/preshared.key endpoint "$end
 """
 # A handshake is heard by the wrong key first where it comes from a new place: WireGuard's own next try is 5 s later.
 PAUSE = 12.0
-
-
-def shell(town, script: str, place: str = GATEWAY, timeout: float = 60) -> str:
-    done = town.lab.machine(place).run(["bash", "-c", f"cd /; {script}"], timeout=timeout)
-    return (done.stdout + done.stderr).strip()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
-
-
-def works(town, laptop: str) -> bool:
-    return shell(town, "timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.1.12/443' 2>/dev/null && echo open", laptop) == "open"
-
-
-def vault(town) -> Vault:
-    return Vault.open(town.inventory, (), identities_for(town.inventory, None))
-
-
-def book(town) -> dict:
-    return json.loads((town.inventory / "ledger.json").read_text(encoding="utf-8"))
 
 
 def used(town, laptop: str) -> str:
@@ -85,36 +57,6 @@ def failed(town, *only: str) -> list[str]:
     checks = [check for machine in told["machines"] for check in machine["checks"]]
     assert any(check["outcome"] == "passed" for check in checks)
     return [f"{check['name']}: {check['detail']}" for check in checks if check["outcome"] == "failed"]
-
-
-class Stream:
-    """An endless download on a laptop, whose lines are numbered."""
-
-    def __init__(self, town, machine: str) -> None:
-        self.process = town.lab.machine(machine).popen(["bash", "-c", FOLLOW])
-        self.numbers: list[int] = []
-        self.last, self.gap = time.monotonic(), 0.0
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            if line.strip().isdigit():
-                now = time.monotonic()
-                self.gap = max(self.gap, now - self.last) if self.numbers else 0.0
-                self.numbers.append(int(line))
-                self.last = now
-
-    @property
-    def whole(self) -> bool:
-        return self.numbers == list(range(len(self.numbers)))
-
-    def goes_on(self) -> bool:
-        reached = len(self.numbers)
-        return until(lambda: len(self.numbers) > reached + 3)
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 def away(town, laptop: str) -> None:

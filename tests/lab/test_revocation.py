@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
 import pytest
 
-from toolkit.secrets import Vault, identities_for
+from tests.lab.at_work import Stream, shell, until, vault, works
 
 pytestmark = pytest.mark.lab
 
@@ -20,7 +19,6 @@ RELEASES = ("trixie",)
 GATEWAY, DESKTOP, SHARED = "gw-mairie", "bureau-finances-03", "bureau-partage-01"
 VICTIM, COLLEAGUE, NEWCOMER = "m.durand", "k.benali", "p.martin"
 STOLEN, OTHER = "portable-041", "portable-042"
-FOLLOW = """exec 3<>/dev/tcp/10.77.1.12/443; printf 'GET /count HTTP/1.0\\r\\n\\r\\n' >&3; exec cat <&3"""
 # What the icon starts, on a screen that nobody sees; the password comes on standard input and stays there.
 CONNECT = """\
 Xvfb :87 -screen 0 1280x800x24 -nolisten tcp > /dev/null 2>&1 &
@@ -34,29 +32,11 @@ rm -rf /etc/wireguard /etc/telekit/enrolment /etc/telekit/tunnels
 """
 
 
-def shell(town, script: str, place: str = GATEWAY, timeout: float = 60) -> str:
-    done = town.lab.machine(place).run(["bash", "-c", f"cd /; {script}"], timeout=timeout)
-    return (done.stdout + done.stderr).strip()
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
-
-
 def revoke(town, *arguments: str, secrets: Sequence[str] = ()) -> dict:
     """What the command said; secrets: what it must not have said."""
     done = town.telekit("agent", "revoke", *arguments, "--yes", "--json", "--debug", check=False)
     assert not any(secret in done.stdout + done.stderr for secret in secrets)
     return json.loads(done.stdout)
-
-
-def vault(town) -> Vault:
-    return Vault.open(town.inventory, (), identities_for(town.inventory, None))
 
 
 def answers(town, key: str) -> bool:
@@ -71,32 +51,6 @@ def answers(town, key: str) -> bool:
     done = town.lab.vantage("internet").run(program, stdin=json.dumps(question))
     assert done.returncode == 0, done.stderr
     return done.stdout.strip() == "answered"
-
-
-def works(town, laptop: str) -> bool:
-    return shell(town, "timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.1.12/443' 2>/dev/null && echo open", laptop) == "open"
-
-
-class Stream:
-    """An endless download on a laptop, whose lines are numbered."""
-
-    def __init__(self, town, machine: str) -> None:
-        self.process = town.lab.machine(machine).popen(["bash", "-c", FOLLOW])
-        self.numbers: list[int] = []
-        self.last, self.gap = time.monotonic(), 0.0
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            if line.strip().isdigit():
-                now = time.monotonic()
-                self.gap = max(self.gap, now - self.last) if self.numbers else 0.0
-                self.numbers.append(int(line))
-                self.last = now
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @contextmanager

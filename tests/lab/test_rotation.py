@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from toolkit.secrets import Vault, identities_for
+from tests.lab.at_work import Stream, book, shell, until, vault, works
 
 pytestmark = pytest.mark.lab
 
 RELEASES = ("trixie",)
 GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
-FOLLOW = """exec 3<>/dev/tcp/10.77.1.12/443; printf 'GET /count HTTP/1.0\\r\\n\\r\\n' >&3; exec cat <&3"""
 # Every argument list that is there to be seen, as often as can be.
 LISTEN = "while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; sleep 0.02; done > /run/arguments"
 LOGS = "journalctl -o cat; cat /var/log/telekit/* 2>/dev/null; grep -rhs . /tmp /var/tmp /run/arguments"
 SWITCH, WATCH = "telekit-switch-key.service", "telekit-rotation.service"
-
-
-def shell(town, script: str, place: str = GATEWAY, timeout: float = 60) -> str:
-    done = town.lab.machine(place).run(["bash", "-c", f"cd /; {script}"], timeout=timeout)
-    return (done.stdout + done.stderr).strip()
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
-
-
-def works(town, laptop: str) -> bool:
-    return shell(town, "timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.1.12/443' 2>/dev/null && echo open", laptop) == "open"
-
-
-def vault(town) -> Vault:
-    return Vault.open(town.inventory, (), identities_for(town.inventory, None))
-
-
-def book(town) -> dict:
-    return json.loads((town.inventory / "ledger.json").read_text(encoding="utf-8"))
 
 
 def own_key(town) -> str:
@@ -74,32 +45,6 @@ def answers(town, key: str) -> bool:
 
 def unchanged(town) -> bool:
     return town.telekit("plan", "--exit-code", check=False).returncode == 0
-
-
-class Stream:
-    """An endless download on a laptop, whose lines are numbered."""
-
-    def __init__(self, town, machine: str) -> None:
-        self.process = town.lab.machine(machine).popen(["bash", "-c", FOLLOW])
-        self.numbers: list[int] = []
-        self.last, self.gap = time.monotonic(), 0.0
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            if line.strip().isdigit():
-                now = time.monotonic()
-                self.gap = max(self.gap, now - self.last) if self.numbers else 0.0
-                self.numbers.append(int(line))
-                self.last = now
-
-    @property
-    def whole(self) -> bool:
-        return self.numbers == list(range(len(self.numbers)))
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture

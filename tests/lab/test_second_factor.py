@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.inventory import load
+from tests.lab.at_work import vault
 from toolkit.model import Secret
 from toolkit.second_factor import STEP, code
-from toolkit.secrets import Vault, identities_for
 
 pytestmark = pytest.mark.lab
 RELEASES = ("trixie",)
@@ -40,11 +39,6 @@ open(path, "wb").write(data)
 def shell(town, script: str, place: str = DESKTOP) -> str:
     done = town.lab.vantage(place).run(["bash", "-c", f"cd /; {script}"], timeout=60)
     return (done.stdout + done.stderr).strip()
-
-
-def vault(town) -> Vault:
-    operators = [operator.public_key for operator in load(town.inventory).commune.operators]
-    return Vault.open(town.inventory, operators, identities_for(town.inventory, None))
 
 
 def secret(town, name: str) -> str:
