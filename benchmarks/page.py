@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import ROOT
-from benchmarks.aims import ANSIBLE, ENGINE, FAR, FLOOR, FRESH, MITOGEN, NEAR, NOTHING, ONE, PYINFRA, TELEKIT, aims_of
+from benchmarks.aims import ANSIBLE, CHANGE, ENGINE, FAR, FLOOR, FRESH, MITOGEN, NEAR, NOTHING, ONE, PYINFRA, TELEKIT, aims_of
 from benchmarks.kept import failed, read
 from benchmarks.plot import amount, bars, lines
 
@@ -214,7 +214,7 @@ def _scale(found: Mapping[str, Any], docs: Path) -> str:
 
     tools = [tool for tool in ("telekit", PYINFRA, ANSIBLE, MITOGEN) if any(tool in rows[NOTHING] for rows in found.values())]
     walls = {tool: series(NOTHING, tool, "median") for tool in tools}
-    alone = {name: series(name, "telekit", "median") for name in (NOTHING, "one change")}
+    alone = {name: series(name, "telekit", "median") for name in (NOTHING, CHANGE)}
     alone["client CPU"] = series(NOTHING, "telekit", "cpu_median")
     alone = {name: line for name, line in alone.items() if line}
     plots = {
@@ -224,5 +224,5 @@ def _scale(found: Mapping[str, Any], docs: Path) -> str:
     for name, svg in plots.items():
         (docs / f"performance-{name}.svg").write_text(svg, encoding="utf-8")
     pictures = "\n![No-op of many light targets](performance-scale.svg)\n\n![telekit alone](performance-scale-telekit.svg)\n"
-    tables = "".join(f"\n### {name.capitalize()}\n\n{scale_table(found, name)}" for name in (NOTHING, "one change"))
+    tables = "".join(f"\n### {name.capitalize()}\n\n{scale_table(found, name)}" for name in (NOTHING, CHANGE))
     return f"\n## Many light targets\n{tables}{pictures}"

@@ -10,16 +10,17 @@ from statistics import median
 from typing import Any
 
 from benchmarks import peers
+from benchmarks.aims import CHANGE, NOTHING
 from benchmarks.ansible_inputs import light_inputs
 from benchmarks.commune import CONTACTS
 from benchmarks.kept import FAILURES
 from benchmarks.light import light_targets
 from benchmarks.measure import Cost, ToolFailedError
 
-BOTH = ("no-op", "one change")
+BOTH = (NOTHING, CHANGE)
 # How many targets the tools with a cost of their own are asked to bear, and for what, once each: Ansible takes ten minutes for
 # fifty, some forty for two hundred. Plain pyinfra is compared in the town: for fifty it takes five minutes, in which it waits.
-PEERS = {"ansible": {50: BOTH, 200: ("no-op",)}, "ansible + mitogen": {50: BOTH}}
+PEERS = {"ansible": {50: BOTH, 200: (NOTHING,)}, "ansible + mitogen": {50: BOTH}}
 # Beyond this many a run takes minutes, most of them the targets' own: then one of each kind must do.
 REPEATED_UP_TO = 200
 
@@ -39,8 +40,8 @@ class Scale:
             self._once()
             return self.results
         for number in range(self.runs):
-            self._note("no-op", "telekit", self._engine(change=number % 2 == 1), changes=0)
-            self._note("one change", "telekit", self._engine(change=number % 2 == 0), changes=self.count)
+            self._note(NOTHING, "telekit", self._engine(change=number % 2 == 1), changes=0)
+            self._note(CHANGE, "telekit", self._engine(change=number % 2 == 0), changes=self.count)
         self._settle()
         self._note("memory", "telekit", self._engine(change=False, memory=True), changes=0)
         for tool, asked in PEERS.items():
@@ -49,9 +50,9 @@ class Scale:
 
     def _once(self) -> None:
         idle = self._engine(change=False, memory=True)
-        for scenario in ("no-op", "memory"):
+        for scenario in (NOTHING, "memory"):
             self._note(scenario, "telekit", idle, changes=0)
-        self._note("one change", "telekit", self._engine(change=True), changes=self.count)
+        self._note(CHANGE, "telekit", self._engine(change=True), changes=self.count)
 
     def _attempt(self, tool: str, scenarios: Sequence[str]) -> None:
         """A peer that fails is reported, has no time, and takes nothing from the others."""
@@ -74,7 +75,7 @@ class Scale:
 
     def _peer(self, tool: str, scenarios: Sequence[str]) -> None:
         for scenario in scenarios:
-            change = scenario != "no-op"
+            change = scenario != NOTHING
             inventory = light_inputs(self.folder, self.count, CONTACTS[change])
             # As with the engine beyond a few hundred: a run of its own for the memory would take as long again.
             cost = peers.playbook("light.yml", inventory, mitogen="mitogen" in tool, memory=not change)

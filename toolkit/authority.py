@@ -38,9 +38,7 @@ class Keeper(Protocol):
 
     def put(self, name: str, secret: Secret) -> None: ...
 
-    def delete(self, name: str) -> None: ...
-
-    def keep_no_copy(self) -> None: ...
+    def promote(self, coming: str, name: str) -> bool: ...
 
     def save(self) -> None: ...
 
@@ -97,11 +95,7 @@ def successor(vault: Keeper, commune: Commune) -> str:
 
 def succeed(folder: Path, vault: Keeper, pem: str) -> None:
     """Have it the commune's only authority; of the old one's key, no copy is kept. Again, it changes nothing."""
-    coming = vault.get(NEXT_KEY)
-    if coming is not None:
-        vault.put(KEY, coming)
-        vault.delete(NEXT_KEY)
-        vault.keep_no_copy()
+    if vault.promote(NEXT_KEY, KEY):
         vault.save()
     replace_file(folder / FILE, pem.encode(), mode=0o644)
 

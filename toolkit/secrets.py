@@ -78,6 +78,15 @@ class Vault:
     def delete(self, name: str) -> None:
         self._secrets.pop(name, None)
 
+    def promote(self, coming: str, name: str) -> bool:
+        """Have a secret take the place of another, of which no copy is kept; whether there is one to do so."""
+        secret = self._secrets.pop(coming, None)
+        if secret is None:
+            return False
+        self._secrets[name] = secret
+        self.keep_no_copy()
+        return True
+
     def keep_no_copy(self) -> None:
         """Have `save` leave nothing in the last good file that is not among the secrets any more."""
         self._alone = True

@@ -19,7 +19,7 @@ def shell(town, script: str, place: str = GATEWAY, timeout: float = 60) -> str:
     return (done.stdout + done.stderr).strip()
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 40) -> bool:
     """Whether it comes true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -69,7 +69,7 @@ class Stream:
     def goes_on(self) -> bool:
         """Whether more lines come."""
         reached = len(self.numbers)
-        return until(lambda: len(self.numbers) > reached + 3)
+        return until(lambda: len(self.numbers) > reached + 3, 60)
 
     def end(self) -> None:
         self.process.kill()

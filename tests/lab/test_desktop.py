@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
+from tests.lab.at_work import until
 
 pytestmark = pytest.mark.lab
 
@@ -25,15 +27,6 @@ DISPLAY=$screen runuser -u m.durand -- /usr/local/bin/telekit-bureau --stdin
 def shell(town, script: str, place: str = DESKTOP, timeout: float = 60) -> str:
     done = town.lab.vantage(place).run(["bash", "-c", f"cd /; {script}"], timeout=timeout)
     return (done.stdout + done.stderr).strip()
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True
 
 
 def password(town) -> str:

@@ -72,9 +72,9 @@ def back(town, laptop: str) -> None:
 @pytest.fixture
 def town(provisioned) -> Iterator:
     """The town, in which both laptops work; afterwards they do again, with one key of the gateway's, and nothing is left."""
-    assert until(lambda: works(provisioned, LAPTOP) and works(provisioned, OTHER)), "it does not begin well"
+    assert until(lambda: works(provisioned, LAPTOP) and works(provisioned, OTHER), 60), "it does not begin well"
     yield provisioned
-    assert until(lambda: works(provisioned, LAPTOP) and works(provisioned, OTHER)), "not everybody works again"
+    assert until(lambda: works(provisioned, LAPTOP) and works(provisioned, OTHER), 60), "not everybody works again"
     assert book(provisioned)["successions"] == {}
     own = shell(provisioned, f"{PRIVATE} | wg pubkey")
     assert book(provisioned)["keys"][GATEWAY] == own
@@ -118,10 +118,10 @@ def test_it_is_replaced_while_one_works_and_another_is_away(town):
     finally:
         back(town, OTHER)
     # It knows the old key alone, and that is answered.
-    assert until(lambda: works(town, OTHER)), "it is locked out"
+    assert until(lambda: works(town, OTHER), 60), "it is locked out"
     assert used(town, OTHER) == old
     town.telekit("provision", "--yes")
-    assert until(lambda: used(town, OTHER) == new and works(town, OTHER)), "it does not come to the new key"
+    assert until(lambda: used(town, OTHER) == new and works(town, OTHER), 60), "it does not come to the new key"
     assert book(town)["keys"][GATEWAY] == old, "a device was behind"
     yours = Stream(town, OTHER)
     try:
@@ -174,7 +174,7 @@ def test_a_laptop_goes_back_when_the_new_key_is_not_answered_and_a_killed_comman
     assert shell(town, END_SESSION, LAPTOP) == ""
     assert used(town, LAPTOP) == new
     assert until(lambda: used(town, LAPTOP) == old and works(town, LAPTOP), 150), "it did not go back to the old key"
-    assert until(lambda: works(town, OTHER))
+    assert until(lambda: works(town, OTHER), 60)
     assert "the gateway does not answer" in shell(town, f"journalctl -o cat -u {FOLLOWER}", LAPTOP) or used(town, LAPTOP) == old
     # The operator has had enough; whoever was told comes by itself.
     shell(town, "systemctl start wg-quick@wg0-next")
@@ -206,7 +206,7 @@ def test_a_device_that_is_revoked_meanwhile_is_gone_from_both_interfaces_and_the
         back(town, OTHER)
     town.telekit("agent", "resume", "m.durand")
     town.telekit("provision", "--yes")
-    assert until(lambda: works(town, LAPTOP) and works(town, OTHER))
+    assert until(lambda: works(town, LAPTOP) and works(town, OTHER), 60)
     assert until(lambda: "every device uses the new one" in status_of(town), 60)
     drift = town.telekit("drift", check=False)
     assert drift.returncode == 0, drift.stdout

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.at_work import until
 from toolkit.lab.names import FURTHER
 
 pytestmark = pytest.mark.lab
@@ -72,15 +73,6 @@ def write(town, path: str, content: str, mode: str = "644") -> None:
     town.lab.machine(LAPTOP).run(["sh", "-c", script, "sh", path, mode], stdin=content, check=True)
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
-
-
 def connected(town) -> bool:
     answered = shell(town, "wg show wg0 latest-handshakes | cut -f 2")
     return answered.isdigit() and time.time() - int(answered) < 150
@@ -89,10 +81,10 @@ def connected(town) -> bool:
 @pytest.fixture
 def laptop(provisioned) -> Iterator:
     """The town, with the laptop's tunnel open before and after."""
-    assert until(lambda: connected(provisioned)), "the tunnel does not open"
+    assert until(lambda: connected(provisioned), 30), "the tunnel does not open"
     yield provisioned
     shell(provisioned, "systemctl stop telekit-portal; systemctl start wg-quick@wg0; rm -f /usr/local/bin/firefox-esr")
-    assert until(lambda: connected(provisioned)), "the tunnel does not open again"
+    assert until(lambda: connected(provisioned), 30), "the tunnel does not open again"
 
 
 @pytest.fixture
@@ -113,7 +105,7 @@ def test_a_file_that_was_there_before_the_antivirus_is_refused_and_taken_away(qu
     shell(quarantine, "systemctl start clamav-clamonacc; sleep 4")
     # Whatever else looked at it first has had it taken away before.
     assert "Operation not permitted" in (said := as_agent(quarantine, "cat ~/avant.txt")) or "No such file" in said
-    assert until(lambda: "avant.txt" in in_quarantine(quarantine))
+    assert until(lambda: "avant.txt" in in_quarantine(quarantine), 30)
     assert "No such file" in as_agent(quarantine, "ls ~/avant.txt")
 
 
@@ -127,17 +119,17 @@ def test_an_infected_file_on_a_stick_that_is_plugged_in_is_refused(quarantine) -
     shell(quarantine, f"mkdir -p '{stick}' && mount -t tmpfs tmpfs '{stick}'")
     try:
         unit = f"telekit-removable@$(systemd-escape --path '{stick}').service"
-        assert until(lambda: shell(quarantine, f"systemctl is-active {unit}") == "active")
+        assert until(lambda: shell(quarantine, f"systemctl is-active {unit}") == "active", 30)
         write(quarantine, f"{stick}/propre.txt", "propre\n")
         time.sleep(3)
         write(quarantine, f"{stick}/virus.txt", EICAR)
         assert EICAR not in as_agent(quarantine, f"cat '{stick}/virus.txt'")
         assert as_agent(quarantine, f"cat '{stick}/propre.txt'") == "propre"
-        assert until(lambda: "virus.txt" in in_quarantine(quarantine))
+        assert until(lambda: "virus.txt" in in_quarantine(quarantine), 30)
     finally:
         assert shell(quarantine, f"umount '{stick}'; rmdir '{stick}'; mountpoint -q '{stick}' && echo busy") == ""
     assert until(
-        lambda: shell(quarantine, "systemctl --failed --no-legend; systemctl list-units --no-legend 'telekit-rem*'") == ""
+        lambda: shell(quarantine, "systemctl --failed --no-legend; systemctl list-units --no-legend 'telekit-rem*'") == "", 30
     )
 
 
@@ -166,7 +158,7 @@ def test_a_portal_is_for_one_browser_and_the_way_closes_with_it(laptop, tunnel: 
     since = shell(laptop, "date '+%Y-%m-%d %H:%M:%S'")
     assert "s'ouvre" in as_agent(laptop, "telekit-portail")
     journal = f"journalctl -u telekit-portal --since '{since}' -o cat --no-pager"
-    assert until(lambda: "box6" in shell(laptop, journal))
+    assert until(lambda: "box6" in shell(laptop, journal), 30)
     seen = shell(laptop, journal)
     # The browser asks the network's own resolver and has the network's own address; the box itself has no web page.
     told = words(seen)

@@ -42,8 +42,11 @@ class Memory:
     def put(self, name: str, secret: Secret) -> None:
         self.secrets[name] = secret
 
-    def delete(self, name: str) -> None:
-        self.secrets.pop(name, None)
+    def promote(self, coming: str, name: str) -> bool:
+        if coming in self.secrets:
+            self.secrets[name] = self.secrets.pop(coming)
+            return True
+        return False
 
     def save(self) -> None:
         self.saved = dict(self.secrets)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,18 +28,14 @@ NOW = 1_764_000_000
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(written: Path) -> Job:
     """The lab's commune after its machines were enrolled."""
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    for name in ("commune.toml", "agents.csv"):
-        shutil.copyfile(LAB / name, folder / name)
-    commune = load(folder).commune
-    ledger = read(folder).allocated(commune)
+    commune = load(written).commune
+    ledger = read(written).allocated(commune)
     for name, key in KEYS.items():
         ledger = ledger.enrolled(name, key)
-    write(folder, ledger)
-    return Enrolment(Job(folder, commune, commune.machines, ())).job
+    write(written, ledger)
+    return Enrolment(Job(written, commune, commune.machines, ())).job
 
 
 def picture(job: Job, **answers: str) -> Result:

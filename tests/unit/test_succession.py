@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import received
+from tests.unit.conftest import TODAY, job, received, vault
 from toolkit import ledger, rotation, succession
 from toolkit.behind import behind
 from toolkit.enrolment import Enrolment
@@ -18,16 +18,14 @@ from toolkit.inventory import load
 from toolkit.kit.tunnel import configuration
 from toolkit.ledger import Ledger, Succession
 from toolkit.model import Secret
-from toolkit.secrets import Vault, new_private_key, public_half
+from toolkit.secrets import new_private_key, public_half
 from toolkit.status.replaced import gateway_key_replaced
 from toolkit.succession import Wish, succeed
-from toolkit.targets import Job, select
 
 GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
 PRIVATE = new_private_key()
 KEYS = {GATEWAY: public_half(PRIVATE), LAPTOP: "B" * 42 + "E=", OTHER: "C" * 42 + "E="}
 MINE, YOURS = KEYS[LAPTOP], KEYS[OTHER]
-TODAY = date(2026, 11, 25)
 UNTIL = TODAY + timedelta(days=14)
 
 
@@ -38,15 +36,6 @@ def folder(operated: Path) -> Path:
     first.record(KEYS)
     first.keep(GATEWAY, PRIVATE)
     return operated
-
-
-def job(folder: Path, *only: str, today: date = TODAY) -> Job:
-    commune = load(folder, today=today).commune
-    return Job(folder, commune, select(commune, only or tuple(KEYS)), (folder / "operator_ed25519",))
-
-
-def vault(folder: Path) -> Vault:
-    return Vault.open(folder, (), (folder / "operator_ed25519",))
 
 
 def begun(folder: Path, *, told: bool = True) -> str:

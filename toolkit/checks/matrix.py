@@ -61,10 +61,12 @@ def _applications(subject: Subject) -> Iterator[Cell]:
     for application in subject.commune.applications:
         ports = sorted({*application.tcp, *application.udp})
         for address in addresses(application, found):
+            # What no profile names is refused; on the Internet, it is as open as all of it.
+            unnamed = None if subject.commune.network.on_internet(address) else False
+            beside = _beside(subject, address)
             for door in (Door(protocol, address, port) for port in ports for protocol in PROTOCOLS):
-                if door in mine or not _beside(subject, address):
-                    # What no profile names is refused; on the Internet, it is as open as all of it.
-                    yield Cell(door, True if door in mine else None if subject.commune.network.on_internet(address) else False)
+                if door in mine or not beside:
+                    yield Cell(door, True if door in mine else unnamed)
 
 
 def _beside(subject: Subject, address: Address) -> bool:

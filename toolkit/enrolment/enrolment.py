@@ -233,7 +233,7 @@ class Enrolment:
 
     def _succeed(self, name: str) -> None:
         """The gateway has its new key and no other; of the old one, no copy is kept."""
-        self._take(escrow_name(name))
+        self._vault.promote(next_name(escrow_name(name)), escrow_name(name))
         self.ledger = self.ledger.succeeded(name, self.job.commune.today)
 
     def rotate(self, names: Iterable[str], until: date) -> None:
@@ -256,15 +256,7 @@ class Enrolment:
         """The new key has shaken hands: what goes with it takes the old one's place, too."""
         self.ledger = self.ledger.rotated(name, self.job.commune.today)
         for kept in (preshared_name(name), tunnel_key_name(name)):
-            self._take(kept)
-
-    def _take(self, kept: str) -> None:
-        """In the vault, what was to come takes the place of what was; of that, no copy is kept."""
-        coming = self._vault.get(next_name(kept))
-        if coming is not None:
-            self._vault.put(kept, coming)
-            self._vault.delete(next_name(kept))
-            self._vault.keep_no_copy()
+            self._vault.promote(next_name(kept), kept)
 
     def arrived(self, keys: Collection[str]) -> None:
         """Given the public keys that have ever shaken hands with the gateway, a kit that nobody used in time is void.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.unit.conftest import TODAY, job
 from toolkit.enrolment import Enrolment
-from toolkit.inventory import load
-from toolkit.secrets import Vault
-from toolkit.targets import Job, select
 
 GATEWAY, LAPTOP, OTHER = "gw-mairie", "portable-041", "portable-042"
 OLD, NEW, NEWER = "B" * 42 + "E=", "D" * 42 + "E=", "F" * 42 + "E="
 KEYS = {GATEWAY: "A" * 42 + "E=", LAPTOP: OLD, OTHER: "C" * 42 + "E="}
-TODAY = date(2026, 11, 25)
 UNTIL = TODAY + timedelta(days=14)
 
 
@@ -25,15 +22,6 @@ def folder(operated: Path) -> Path:
     first = Enrolment(job(operated))
     first.record(KEYS)
     return operated
-
-
-def job(folder: Path, *only: str, today: date = TODAY) -> Job:
-    commune = load(folder, today=today).commune
-    return Job(folder, commune, select(commune, only or tuple(KEYS)), (folder / "operator_ed25519",))
-
-
-def vault(folder: Path) -> Vault:
-    return Vault.open(folder, (), (folder / "operator_ed25519",))
 
 
 def begun(folder: Path) -> Enrolment:

@@ -14,8 +14,8 @@ import pytest
 
 from deploys.access import lasting_peers, schedule
 from deploys.preshared import shared_keys
-from tests.unit.conftest import received
-from tests.unit.rotation.conftest import GATEWAY, KEYS, LAPTOP, OLD, OTHER, TODAY, job, vault
+from tests.unit.conftest import TODAY, job, received, vault
+from tests.unit.rotation.conftest import GATEWAY, KEYS, LAPTOP, OLD, OTHER
 from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.secrets import new_private_key, public_half
@@ -81,7 +81,7 @@ class World:
         commune, data = found.job.commune, received(found)[GATEWAY]
         (self.folder / "access.json").write_text(schedule(commune), encoding="utf-8")
         self.static = {str(laptop.public_key) for laptop in lasting_peers(commune)}
-        lines = shared_keys(commune, data["preshared"], data["preshared_next"]).reveal().splitlines()[1:]  # type: ignore[arg-type]
+        lines = shared_keys(commune, data["preshared"], data["preshared_next"]).reveal().splitlines()[1:]
         self.shared = dict(line.split(" ", 1) for line in lines)
 
     def receive(self, data: dict[str, Any]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import received
-from tests.unit.rotation.conftest import GATEWAY, KEYS, LAPTOP, NEW, NEWER, OLD, OTHER, TODAY, UNTIL, begun, job, vault
+from tests.unit.conftest import TODAY, job, received, vault
+from tests.unit.rotation.conftest import GATEWAY, KEYS, LAPTOP, NEW, NEWER, OLD, OTHER, UNTIL, begun
 from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.errors import TelekitError, UsageError
@@ -140,7 +140,7 @@ def test_a_laptop_in_the_very_moment_of_its_switch_is_left_alone(folder: Path) -
 
 
 def test_a_laptop_that_was_cut_off_before_it_wrote_its_key_down_keeps_it(folder: Path) -> None:
-    begun(folder).ledger.keys  # noqa: B018 - the beginning of the story
+    begun(folder)
     done = Enrolment(job(folder, GATEWAY))
     done.record({GATEWAY: KEYS[GATEWAY]})
     done.arrived({NEW})
