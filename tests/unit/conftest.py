@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -58,3 +61,18 @@ def vault(folder: Path) -> Vault:
 def received(found: Enrolment) -> dict[str, dict[str, Any]]:
     """What the machines' recipes receive."""
     return found.data()
+
+
+def program_of(file: Path, name: str) -> ModuleType:
+    """A program as a machine has it, with those that lie beside it. name: its own among the modules of this process."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec and spec.loader
+    found = importlib.util.module_from_spec(spec)
+    # Where dataclasses look for what their fields' types mean.
+    sys.modules[name] = found
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(found)
+    finally:
+        sys.path.remove(str(file.parent))
+    return found

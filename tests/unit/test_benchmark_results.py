@@ -68,7 +68,7 @@ def test_one_number_of_targets_without_peers_makes_a_page(tmp_path: Path) -> Non
 
 def test_a_tool_that_fails_takes_nothing_from_the_others() -> None:
     told: list[str] = []
-    scenarios = Scenarios(None, 1, told.append)  # type: ignore[arg-type]
+    scenarios = Scenarios(None, 1, told.append)  # type: ignore[arg-type]  # no town is needed for that
     for tool in (PYINFRA, ANSIBLE):
         with scenarios._attempt("no-op", 0.04, tool):
             scenarios.results.setdefault("no-op", {}).setdefault("40 ms", {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import socket
 import socketserver
@@ -15,13 +14,13 @@ from dataclasses import replace
 from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from deploys.access import devices, lasting_peers, schedule
 from deploys.gateway import tunnel_configuration, tunnel_interface
 from deploys.gateway_rules import ruleset
+from tests.unit.conftest import program_of
 from toolkit.model import (
     Agent,
     Application,
@@ -43,18 +42,7 @@ TODAY = date(2026, 11, 25)
 DAYS = {"before": "2026-11-24", "today": "2026-11-25", "last": "2026-11-30", "after": "2026-12-01", "begun": "2026-12-07"}
 
 
-def module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-names = module("names")
-module("successor")
-access = module("access")
+names, access = (program_of(FOLDER / f"{name}.py", name) for name in ("names", "access"))
 RULES = names.Rules("10.177.0.1", ["essai.example"], ["10.77.0.0/20", "2001:db8:77::/48"], ["10.177.0.0/24", "10.77.0.1"])
 
 

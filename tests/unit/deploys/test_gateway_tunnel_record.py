@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 import time
 from datetime import date
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.unit.conftest import program_of
 
 PROGRAM = Path(__file__).parents[3] / "templates" / "wireguard" / "tunnel_record.py"
 KEY = "aoIaoKIRyw3dV54kQnkBgUSc5k4aUh7dZGSmdFpjlyk="
@@ -20,16 +20,7 @@ NAMES = {KEY: "portable-041"}
 HOME, HOTEL = "198.51.100.7:40001", "198.51.100.99:50001"
 
 
-def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tunnel_record", PROGRAM)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tunnel_record"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-record = program()
+record = program_of(PROGRAM, "tunnel_record")
 
 
 def what(events: list[Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from dataclasses import replace
 from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from deploys.gateway import tunnel_configuration, tunnel_interface
 from deploys.gateway_rules import ruleset
 from deploys.preshared import shared_keys
 from deploys.tunnel_record import device_names
+from tests.unit.conftest import program_of
 from toolkit.model import Agent, Application, Commune, Endpoint, Gateway, Laptop, LocalNetwork, Profile, Secret, SshAddress
 
 FOLDER = Path(__file__).parents[3] / "templates" / "access"
@@ -29,19 +28,7 @@ BEFORE, LAST, AFTER = "2026-11-25", "2026-12-09", "2026-12-10"
 ADDRESSES = frozenset({"10.177.0.2/32"})
 
 
-def module(name: str) -> ModuleType:
-    """The program as the gateway has it."""
-    sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location(f"rotation_{name}", FOLDER / f"{name}.py")
-    assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    sys.path.remove(str(FOLDER))
-    return found
-
-
-access = module("access")
+access = program_of(FOLDER / "access.py", "rotation_access")
 
 
 def town(**agent: date) -> Commune:

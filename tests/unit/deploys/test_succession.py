@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,7 +10,6 @@ from dataclasses import replace
 from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -19,25 +17,14 @@ from deploys import succession
 from deploys.access import schedule
 from deploys.gateway import second_configuration, second_interface, tunnel_configuration, tunnel_interface
 from deploys.gateway_rules import ruleset
+from tests.unit.conftest import program_of
 from toolkit.model import Agent, Application, Commune, Endpoint, Gateway, Laptop, LocalNetwork, Profile, Secret, SshAddress
 
 FOLDER = Path(__file__).parents[3] / "templates" / "access"
 OLD, NEW, MINE, YOURS = ("A" * 42 + "E=", "D" * 42 + "E=", "B" * 42 + "E=", "C" * 42 + "E=")
 
 
-def module(name: str) -> ModuleType:
-    """The program as the gateway has it."""
-    sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location(f"succession_{name}", FOLDER / f"{name}.py")
-    assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    sys.path.remove(str(FOLDER))
-    return found
-
-
-access, successor = module("access"), module("successor")
+access, successor = (program_of(FOLDER / f"{name}.py", f"succession_{name}") for name in ("access", "successor"))
 
 
 def town(next_key: str | None = NEW) -> Commune:

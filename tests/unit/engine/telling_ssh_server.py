@@ -50,6 +50,6 @@ class TellingServer(ssh_server.Server):
 
 
 if __name__ == "__main__":
-    ssh_server.Server = TellingServer  # type: ignore[misc]
+    ssh_server.Server = TellingServer  # type: ignore[misc]  # a class in another's place
     Path(sys.argv[3]).mkdir(exist_ok=True)
     ssh_server.main(*sys.argv[1:])

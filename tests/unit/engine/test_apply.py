@@ -21,6 +21,7 @@ from pyinfra.operations.util import any_changed
 
 from deploys.stage import stage
 from toolkit.engine.batch import LocalLink, Machine
+from toolkit.engine.batch.link import Completed
 
 
 def names(changed: list[str]) -> list[str]:
@@ -297,7 +298,9 @@ def test_an_operation_that_reads_what_it_has_just_done_is_not_read_ahead(machine
     assert (tmp_path / "second").exists()
 
 
-def test_a_file_too_large_for_a_script_is_streamed(machine: Machine, link: LocalLink, tmp_path: Path) -> None:
+def test_a_file_too_large_for_a_script_is_streamed(
+    machine: Machine, link: LocalLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large = os.urandom(3_000_000)
 
     def recipe() -> None:
@@ -305,7 +308,12 @@ def test_a_file_too_large_for_a_script_is_streamed(machine: Machine, link: Local
 
     commands: list[str] = []
     execute = link.execute
-    link.execute = lambda command, *args, **kwargs: commands.append(command) or execute(command, *args, **kwargs)  # type: ignore[method-assign]
+
+    def noted(command: str, *args: Any, **kwargs: Any) -> Completed:
+        commands.append(command)
+        return execute(command, *args, **kwargs)
+
+    monkeypatch.setattr(link, "execute", noted)
     assert machine.apply([recipe]).failure is None
     assert f"{tmp_path}/large 3000000 " in commands[-2]
     assert " 600\n" in commands[-2], "it is private before it has its name"

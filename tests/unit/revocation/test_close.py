@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +12,7 @@ import pytest
 from deploys.access import schedule
 from deploys.gateway import tunnel_configuration
 from deploys.gateway_rules import ruleset
+from tests.unit.conftest import program_of
 from toolkit import ledger
 from toolkit.inventory import load
 from toolkit.model import Commune
@@ -26,14 +25,7 @@ KEY, OTHER = "B" * 42 + "E=", "C" * 42 + "E="
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("close", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Where dataclasses look for what their fields' types mean.
-    sys.modules["close"] = module
-    spec.loader.exec_module(module)
-    return module
+    return program_of(FILE, "close")
 
 
 @pytest.fixture

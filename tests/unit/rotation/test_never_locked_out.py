@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,25 +12,13 @@ import pytest
 
 from deploys.access import lasting_peers, schedule
 from deploys.preshared import shared_keys
-from tests.unit.conftest import TODAY, job, received, vault
+from tests.unit.conftest import TODAY, job, program_of, received, vault
 from tests.unit.rotation.conftest import GATEWAY, KEYS, LAPTOP, OLD, OTHER
 from toolkit import ledger
 from toolkit.enrolment import Enrolment
 from toolkit.secrets import new_private_key, public_half
 
 ACCESS = Path(__file__).parents[3] / "templates" / "access"
-
-
-def program() -> Any:
-    """What the gateway goes by between two runs of telekit."""
-    sys.path.insert(0, str(ACCESS))
-    spec = importlib.util.spec_from_file_location("rotation_access", ACCESS / "access.py")
-    assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    sys.path.remove(str(ACCESS))
-    return found
 
 
 @dataclass
@@ -132,7 +118,7 @@ class World:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_in_whatever_order_the_laptop_has_a_key_that_the_gateway_takes(folder: Path, seed: int) -> None:
-    world = World(folder, program(), random.Random(seed), own=(OLD, ""))
+    world = World(folder, program_of(ACCESS / "access.py", "locked_out_access"), random.Random(seed), own=(OLD, ""))
     world.provision(GATEWAY, LAPTOP)
     story = []
     for _ in range(14):
