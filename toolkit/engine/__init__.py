@@ -26,10 +26,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in ("Session", "Interrupted"):
-        from gevent import monkey
+        from toolkit.engine.start import prepare
 
-        # pyinfra and paramiko block on sockets and threads; patched, they let other machines go on meanwhile.
-        monkey.patch_all()
+        prepare()
         from toolkit.engine import session
 
         return getattr(session, name)

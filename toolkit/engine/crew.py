@@ -18,8 +18,8 @@ from toolkit.engine.worker import Answer, Share
 START = """\
 import sys
 sys.path.insert(0, {path!r})
-import toolkit.engine
-toolkit.engine.Session
+from toolkit.engine.start import prepare
+prepare()
 from toolkit.engine.worker import main
 main({descriptor})
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +20,6 @@ from toolkit.errors import TelekitError
 
 # Events travel together: a thousand machines have some ten thousand a minute.
 EVENTS_SECONDS = 0.05
-# Python's own 700 make a tenth of the work of it.
-COLLECT_AFTER = 10_000, 10, 10
 
 
 @dataclass(frozen=True)
@@ -190,7 +187,4 @@ class Worker:
 
 def main(descriptor: int) -> None:
     """Serve the process at the other end of a socket that was inherited."""
-    # What was loaded stays; of what a machine leaves behind, most goes by itself.
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
     Worker(socket.socket(fileno=descriptor)).until_the_end()

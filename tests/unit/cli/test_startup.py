@@ -1,4 +1,4 @@
-"""`telekit --help` and `telekit check` do not wait for what only other commands need."""
+"""`telekit --help` and `telekit check` do not wait for what only other commands need, nor those for what nobody needs."""
 
 from __future__ import annotations
 
@@ -21,3 +21,18 @@ def test_importing_the_command_imports_nothing_heavy() -> None:
 def test_checking_an_inventory_imports_nothing_heavy() -> None:
     statement = "from toolkit.cli import main; main(['check', '--commune', 'lab', '--inventories', 'inventories'])"
     assert imported_by(statement) & HEAVY == set()
+
+
+def test_the_engine_starts_without_a_search_of_all_that_is_installed() -> None:
+    code = """
+import importlib.metadata
+plain, groups = importlib.metadata.entry_points, []
+importlib.metadata.entry_points = lambda **wanted: groups.append(wanted) or plain(**wanted)
+import toolkit.engine
+toolkit.engine.Session
+import socket, gevent.socket
+assert socket.socket is gevent.socket.socket
+print([group for group in groups if "gevent" in group.get("group", "")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -13,9 +13,9 @@ from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host, w
 from pyinfra.context import ctx_host
 from typing_extensions import override
 
-from toolkit.engine.batch.facts import Facts, Judged, judged
+from toolkit.engine.batch.facts import Answer, Facts, Judged, judged
 from toolkit.engine.batch.link import Link
-from toolkit.engine.batch.questions import as_output, question_of
+from toolkit.engine.batch.questions import Question, as_output, question_of
 from toolkit.engine.batch.sudo import CONTROL
 from toolkit.engine.batch.upload import upload_of
 from toolkit.engine.batch.wave import Wave
@@ -58,16 +58,17 @@ class BatchConnector(BaseConnector):
         if self.closed:
             raise NotNowError
         if self.wave is not None and batchable(arguments):
-            return self._ask(command, arguments)
+            question = question_of(command, arguments)
+            return judged(question, self.ask(question))
         # Whatever else runs may change what was read before.
         self.facts.forget()
         return self._run(command, arguments)
 
-    def _ask(self, command: StringCommand, arguments: dict[str, Any]) -> Judged:
+    def ask(self, question: Question) -> Answer:
+        """The answer, which others wait for as well; only while operations are evaluated side by side."""
         assert self.wave is not None
-        question = question_of(command, arguments)
         self.facts.remember(getattr(ctx_host.get(), "asker", ""), question)
-        return judged(question, self.wave.fetch(question))
+        return self.wave.fetch(question)
 
     def _run(self, command: StringCommand, arguments: dict[str, Any]) -> Judged:
         shaping = {key: value for key, value in arguments.items() if key not in CONTROL}

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import getclosurevars
+from logging import DEBUG
 from typing import Any
 
+from pyinfra import logger
 from pyinfra.api.config import Config
-from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.exceptions import FactProcessError, PyinfraError
 from pyinfra.api.host import Host, HostData
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State, StateStage
@@ -22,7 +24,8 @@ from toolkit.engine.batch.connector import BatchConnector
 from toolkit.engine.batch.facts import Facts
 from toolkit.engine.batch.interleaving import is_untouched
 from toolkit.engine.batch.link import Link
-from toolkit.engine.batch.questions import Question
+from toolkit.engine.batch.questions import Question, lines_of
+from toolkit.engine.batch.shortcut import asked
 from toolkit.engine.batch.together import Together
 from toolkit.engine.batch.wave import Wave
 
@@ -84,11 +87,35 @@ class HostView(Host):
     def get_fact(self, name_or_cls: Any, *args: Any, **kwargs: Any) -> Any:
         if self.commands and not is_untouched(name_or_cls, args, kwargs, self.commands):
             self.interleaved = True
+        if not args and (found := self._shortly(name_or_cls, kwargs)) is not None:
+            return found[0]
         try:
             return super().get_fact(name_or_cls, *args, **kwargs)
         except FactFailedError as error:
-            asked = ", ".join([*map(str, args), *(f"{key}={value}" for key, value in kwargs.items())])
-            raise FactFailedError(f"the fact {name_or_cls.name}({asked}) cannot be read: {error}") from error
+            given = ", ".join([*map(str, args), *(f"{key}={value}" for key, value in kwargs.items())])
+            raise FactFailedError(f"the fact {name_or_cls.name}({given}) cannot be read: {error}") from error
+
+    @override
+    def noop(self, description: str) -> None:
+        # pyinfra puts the line together before it asks whether anybody wants it.
+        if self.state.print_noop_info or logger.isEnabledFor(DEBUG):
+            super().noop(description)
+
+    def _shortly(self, fact: Any, kwargs: Mapping[str, Any]) -> tuple[Any] | None:
+        """A fact the short way; None where pyinfra has something to say of it."""
+        connector, operation = self.connector, self.current_op_global_arguments
+        if not isinstance(connector, BatchConnector) or connector.closed or connector.wave is None or operation is None:
+            return None
+        if self.state.print_fact_info or self.state.print_fact_output or (known := asked(fact, kwargs, operation)) is None:
+            return None
+        own, question = known
+        status, stdout, _ = connector.ask(question)
+        if status not in question.codes:
+            return None
+        try:
+            return (own.process(lines_of(stdout)) if stdout else own.default(),)
+        except FactProcessError:
+            return None
 
 
 @dataclass(eq=False)

@@ -73,20 +73,11 @@ class Question:
 
 def question_of(command: Any, arguments: Mapping[str, Any]) -> Question:
     """The question of a pyinfra command and its arguments; equal ones are one object, whichever machine they are for."""
-    raw, hides = _read(command) if isinstance(command, StringCommand) else (str(command), False)
+    raw = command.get_raw_value() if isinstance(command, StringCommand) else str(command)
+    hides = isinstance(command, StringCommand) and command.get_masked_value() != raw
     shaping = tuple((key, _frozen(value)) for key, value in connector_arguments(arguments).items() if value)
     codes = tuple(arguments.get("_success_exit_codes") or (0,))
     return _question(raw, shaping, codes, hides or bool(arguments.get("_env")))
-
-
-def _read(command: StringCommand) -> tuple[str, bool]:
-    """A command's text, and whether something in it is not for the eye; noted on it, since `quick` hands out one for many."""
-    try:
-        read: tuple[str, bool] = command.__dict__["_batch_read"]
-    except KeyError:
-        raw = command.get_raw_value()
-        read = command.__dict__["_batch_read"] = raw, command.get_masked_value() != raw
-    return read
 
 
 def reading(script: str, *, sudo: bool, seconds: float | None = None, apart: bool = False) -> Question:

@@ -1,7 +1,7 @@
 """pyinfra's busiest lookups, with what they find remembered: they are the same functions, in a fifth of the time.
 
-Each operation and each fact looks up 35 global arguments in five places, asks `inspect` for the same signatures and
-splits the same command templates again. tests/unit/engine/test_quick.py holds them against pyinfra's own.
+Each operation looks up 35 global arguments in five places, asks `inspect` for the same signatures and splits the same
+commands again. tests/unit/engine/test_quick.py holds them against pyinfra's own.
 """
 
 from __future__ import annotations
@@ -14,26 +14,23 @@ from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from pyinfra.api import arguments, command, connectors, facts, inventory
-from pyinfra.api.command import QuoteString
+from pyinfra.api import arguments, command, connectors, facts, inventory, util
 from pyinfra.api.config import Config
 from pyinfra.api.exceptions import ArgumentTypeError
 from pyinfra.api.util import raise_if_bad_type
 from pyinfra.context import ContextObject, ctx_config
+from pyinfra.facts import files
 
 Popped: TypeAlias = tuple[dict[str, Any], list[str]]
 
 _TYPES: dict[str, Any] = dict(arguments.all_global_arguments())
 _LISTS = tuple(key for key, meta in arguments.all_argument_meta.items() if type(meta.default(Config())) is list)
 _HANDLERS = {key: meta.handler for key, meta in arguments.all_argument_meta.items() if meta.handler is not None}
-FORMATTED = "make_formatted_string_command"
-EMPTY = inspect.Parameter.empty
 # Of these, one value is as good as another.
 _SCALARS = (str, bool, int)
 _good: set[tuple[str, type]] = set()
 _pop_global_arguments: Callable[..., Any] = arguments.pop_global_arguments
-_make_formatted_string_command: Callable[..., Any] = command.make_formatted_string_command
-_handle_fact_kwargs: Callable[..., Any] = facts._handle_fact_kwargs
+_make_hash: Callable[..., Any] = util.make_hash
 
 
 @cache
@@ -45,13 +42,9 @@ def install() -> None:
     replaced: dict[Any, dict[str, Any]] = {
         arguments: {"pop_global_arguments": pop_global_arguments, "all_global_arguments": lambda: list(_TYPES.items())},
         deploy: {"pop_global_arguments": pop_global_arguments},
-        facts: {
-            "pop_global_arguments": pop_global_arguments,
-            "getcallargs": getcallargs,
-            "_handle_fact_kwargs": handle_fact_kwargs,
-            "CONNECTOR_ARGUMENT_KEYS": frozenset(arguments.CONNECTOR_ARGUMENT_KEYS),
-        },
-        operation: {"pop_global_arguments": pop_global_arguments, "signature": lru_cache(4096)(inspect.signature)},
+        facts: {"pop_global_arguments": pop_global_arguments},
+        files: {"_parse_mode": lru_cache(4096)(files._parse_mode), "_parse_datetime": lru_cache(4096)(files._parse_datetime)},
+        operation: {"pop_global_arguments": pop_global_arguments, "signature": signature, "make_hash": make_hash},
         command: {"shlex": SimpleNamespace(quote=shlex.quote, split=lru_cache(4096)(shlex.split))},
         connectors: {"get_all_connectors": all_connectors},
         inventory: {"get_all_connectors": all_connectors},
@@ -60,10 +53,6 @@ def install() -> None:
     for module, functions in replaced.items():
         for name, function in functions.items():
             setattr(module, name, function)
-    # Facts have it by name; those that are loaded later get ours.
-    for name, module in list(sys.modules.items()):
-        if name.startswith("pyinfra.") and vars(module).get(FORMATTED) is _make_formatted_string_command:
-            setattr(module, FORMATTED, make_formatted_string_command)
 
 
 def _from_context(context: Any, name: str) -> Any:
@@ -124,45 +113,29 @@ def _check(key: str, value: Any) -> None:
             _good.add((key, kind))
 
 
-def handle_fact_kwargs(state: Any, host: Any, cls: Any, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
-    """pyinfra's own; what the facts that an operation asks for take over from it is looked up once an operation."""
-    given = kwargs or {}
-    inherited = host.current_op_global_arguments
-    if not inherited or not _TYPES.keys().isdisjoint(given):
-        handled: tuple[Any, dict[str, Any]] = _handle_fact_kwargs(state, host, cls, args, kwargs)
-        return handled
-    before, values = host.__dict__.get("_batch_taken_over", (None, {}))
-    if before != inherited:
-        values, _ = pop_global_arguments(state, host, dict(inherited))
-        host._batch_taken_over = dict(inherited), values
-    return getcallargs(cls().command, *args or (), **given) if args or given else {}, _own(values)
+@lru_cache(4096)
+def signature(function: Callable[..., Any]) -> Any:
+    """inspect's own, whose bind() pyinfra calls to see whether arguments fit: those that are given by name are only compared."""
+    whole = inspect.signature(function)
+    parameters = whole.parameters.values()
+    if any(parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in parameters):
+        return whole
+    names = whole.parameters.keys()
+    needed = {parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty}
+
+    def bind(*args: Any, **kwargs: Any) -> Any:
+        return None if not args and needed <= kwargs.keys() <= names else whole.bind(*args, **kwargs)
+
+    return SimpleNamespace(bind=bind)
 
 
-def make_formatted_string_command(string: str, *args: Any, **kwargs: Any) -> Any:
-    """pyinfra's own, which machines that are asked the same share; for values that may be secret pyinfra's own indeed."""
-    values = [(QuoteString, value.obj) if type(value) is QuoteString else (str, value) for value in args]
-    if any(type(value) is not str for _, value in values) or any(type(value) is not str for value in kwargs.values()):
-        return _make_formatted_string_command(string, *args, **kwargs)
-    return _formatted(string, tuple(values), tuple(kwargs.items()))
+def make_hash(obj: Any) -> str:
+    """pyinfra's own; the hash of an operation's place is remembered."""
+    if type(obj) is list and all(type(number) is int for number in obj):
+        return _hash_of(tuple(obj))
+    return str(_make_hash(obj))
 
 
 @lru_cache(8192)
-def _formatted(string: str, values: tuple[tuple[type, str], ...], named: tuple[tuple[str, str], ...]) -> Any:
-    return _make_formatted_string_command(string, *[kind(value) for kind, value in values], **dict(named))
-
-
-def getcallargs(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
-    """inspect's own, for methods that are given all they need by name; for others inspect's own indeed."""
-    method = getattr(function, "__func__", None)
-    names = _parameters(method) if method is not None and not args else None
-    if names is None or not kwargs.keys() <= names.keys() or not all(n in kwargs or d is not EMPTY for n, d in names.items()):
-        return inspect.getcallargs(function, *args, **kwargs)
-    return {"self": function.__self__, **names, **kwargs}  # type: ignore[attr-defined]  # it is a method
-
-
-@lru_cache(4096)
-def _parameters(method: Callable[..., Any]) -> dict[str, Any] | None:
-    """Name → default of a method's parameters; None for one that takes any."""
-    first, *rest = inspect.signature(method).parameters.values()
-    plain = first.name == "self" and all(p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in (first, *rest))
-    return {p.name: p.default for p in rest} if plain else None
+def _hash_of(place: tuple[int, ...]) -> str:
+    return str(_make_hash(place))
