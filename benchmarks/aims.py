@@ -71,11 +71,12 @@ def inside(row: Mapping[str, Any]) -> float:
 
 def scale_aims(found: Mapping[str, Any]) -> list[Aim]:
     most = max(found, key=int)
-    measured = [(kind, found[most][kind]["telekit"]) for kind in (NOTHING, CHANGE) if kind in found[most]]
-    aims = [
-        at_most(f"Client CPU a machine, {kind} of {most}", 25, row["cpu_median"] / int(most) * 1000, "ms")
-        for kind, row in measured
-    ]
+    aims = []
+    for kind in (NOTHING, CHANGE):
+        each = {n: rows[kind]["telekit"]["cpu_median"] / int(n) * 1000 for n, rows in found.items() if kind in rows}
+        for count, milliseconds in each.items():
+            if count == most or milliseconds == max(each.values()):
+                aims.append(at_most(f"Client CPU a machine, {kind} of {count}", 25, milliseconds, "ms"))
     aims.append(at_most(f"Client memory at {most}", 200, found[most]["memory"]["telekit"]["memory"] / 1e6, "MB"))
     least = min(found, key=int)
     each = {n: found[n][NOTHING]["telekit"]["median"] / int(n) for n in (least, most)}

@@ -1,4 +1,4 @@
-"""`telekit --help` and `telekit check` do not wait for what only other commands need, nor those for what nobody needs."""
+"""No command waits for what only others need: `telekit --help` and `telekit check` for next to nothing."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.api.exceptions import ArgumentTypeError
+from pyinfra.facts import files
 
 from toolkit.engine.batch import quick
 
@@ -94,3 +95,11 @@ def test_arguments_fit_where_inspect_says_so(function: Callable[..., Any], args:
 @given(st.one_of(st.lists(st.one_of(st.integers(0, 3), st.booleans(), st.text(max_size=2))), st.text(max_size=3)))
 def test_hashes_are_pyinfras(value: Any) -> None:
     assert quick.make_hash(value) == quick.make_hash(value) == quick._make_hash(value)
+
+
+@given(st.lists(st.sampled_from("rwx-"), min_size=9, max_size=9), st.one_of(st.integers(0, 2**32), st.none()))
+def test_modes_and_times_of_files_are_pyinfras(mode: list[str], time: int | None) -> None:
+    quick.install()
+    for remembered, value in ((files._parse_mode, "".join(mode)), (files._parse_datetime, str(time or "-"))):
+        own = remembered.__wrapped__  # type: ignore[attr-defined]  # it is one that remembers
+        assert remembered(value) == remembered(value) == own(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.command import FileUploadCommand, QuoteString, StringCommand
@@ -127,7 +127,7 @@ class BatchConnector(BaseConnector):
         return str(make_unix_command_for_host(self.state, self.host, command, **shaping).get_raw_value())
 
 
-def batchable(arguments: dict[str, Any]) -> bool:
+def batchable(arguments: Mapping[str, Any]) -> bool:
     """Whether a fact's command can be one of many in a script."""
     alone = ("_get_pty", "_stdin", "_timeout", "_sudo_password", "_su_password")
     return isinstance(arguments.get("_shell_executable"), str) and not any(arguments.get(key) for key in alone)

@@ -103,10 +103,12 @@ class HostView(Host):
 
     def _shortly(self, fact: Any, kwargs: Mapping[str, Any]) -> tuple[Any] | None:
         """A fact the short way; None where pyinfra has something to say of it."""
-        connector, operation = self.connector, self.current_op_global_arguments
+        connector, operation, state = self.connector, self.current_op_global_arguments, self.state
         if not isinstance(connector, BatchConnector) or connector.closed or connector.wave is None or operation is None:
             return None
-        if self.state.print_fact_info or self.state.print_fact_output or (known := asked(fact, kwargs, operation)) is None:
+        if state.print_fact_info or state.print_fact_output or logger.isEnabledFor(DEBUG):
+            return None
+        if (known := asked(fact, kwargs, operation)) is None:
             return None
         own, question = known
         status, stdout, _ = connector.ask(question)
