@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -108,10 +108,10 @@ def test_an_edited_inventory_makes_every_machine_pending(job: Job) -> None:
 
 def test_an_access_that_ended_since_the_last_provision_is_pending(job: Job) -> None:
     provisioned(job, *job.names)
-    agents = (replace(job.commune.agents[0], ends=date.today()), *job.commune.agents[1:])
+    agents = (replace(job.commune.agents[0], ends=job.commune.today), *job.commune.agents[1:])
     today = replace(job, commune=replace(job.commune, agents=agents))
     assert picture(today).summary["pending"] == []
-    tomorrow = replace(job, commune=replace(job.commune, agents=agents, today=date.fromordinal(date.today().toordinal() + 1)))
+    tomorrow = replace(job, commune=replace(job.commune, agents=agents, today=job.commune.today + timedelta(days=1)))
     assert "an access has begun or ended" in picture(tomorrow).closing
 
 

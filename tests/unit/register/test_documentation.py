@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from toolkit.model import Extra
 from toolkit.register import access, edits
 
 PAGE = (Path(__file__).parents[3] / "docs" / "people.md").read_text(encoding="utf-8")
-TODAY = date.today()
+# The town's, which for an hour or two of the evening is not yet that of a computer on universal time.
+TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
 OTHERS = [f"autre{number};Autre;Ana;;accueil;;;;" for number in range(4)]
 PETIT, MARTIN = "a.petit;Petit;Anne;Accueil;accueil;;;;", "p.martin;Martin;Zoë;Finances;comptable;portable-3;;;"
 
@@ -27,7 +29,7 @@ def test_the_difference_that_the_page_shows_is_the_one_that_is_shown(town: Any) 
     header, durand, benali = town.agents.replace(";Accueil;", ";État civil;").strip().split("\n")
     result = town.import_("\n".join([header, durand, benali, *OTHERS, MARTIN]), rehearsal=True)
     shown = transcript("telekit agent import rh.csv --commune essai --dry-run")
-    assert result.closing == shown.replace("2026-11-24", str(TODAY - timedelta(days=1)))
+    assert result.closing == shown.replace("2026-11-24", str(date.today() - timedelta(days=1)))
 
 
 def test_the_access_that_the_page_shows_is_the_one_that_is_told(town: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,7 +14,8 @@ from toolkit.model import Extra, System
 from toolkit.register import access, edits
 from toolkit.register.listing import Standing, listing, show
 
-TODAY = date.today()
+# The town's, which for an hour or two of the evening is not yet that of a computer on universal time.
+TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
 MARTIN = {"identifier": "p.martin", "last_name": "Martin", "first_name": "Zoë", "profile": "accueil", "ends": "31/12/2040"}
 
 
