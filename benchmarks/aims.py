@@ -73,10 +73,11 @@ def scale_aims(found: Mapping[str, Any]) -> list[Aim]:
     most = max(found, key=int)
     aims = []
     for kind in (NOTHING, CHANGE):
-        each = {n: rows[kind]["telekit"]["cpu_median"] / int(n) * 1000 for n, rows in found.items() if kind in rows}
-        for count, milliseconds in each.items():
-            if count == most or milliseconds == max(each.values()):
-                aims.append(at_most(f"Client CPU a machine, {kind} of {count}", 25, milliseconds, "ms"))
+        cost = {n: rows[kind]["telekit"]["cpu_median"] / int(n) * 1000 for n, rows in found.items() if kind in rows}
+        highest = max(cost.values(), default=0)
+        # The largest number of targets, and the one that costs most a machine.
+        shown = (n for n in cost if n == most or cost[n] == highest)
+        aims += [at_most(f"Client CPU a machine, {kind} of {n}", 25, cost[n], "ms") for n in shown]
     aims.append(at_most(f"Client memory at {most}", 200, found[most]["memory"]["telekit"]["memory"] / 1e6, "MB"))
     least = min(found, key=int)
     each = {n: found[n][NOTHING]["telekit"]["median"] / int(n) for n in (least, most)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,6 +18,8 @@ from toolkit.register.difference import Wishes
 from toolkit.register.importing import Import, from_file, run
 from toolkit.result import Result
 
+# The day that the inventory goes by: midnight is the town hall's, wherever this computer is.
+TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
 COMMUNE = """\
 # Mairie d'Essai. Demander à Claire avant de changer le tunnel.
 [commune]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from tests.unit.register.conftest import TODAY
 from toolkit.model import Extra
 from toolkit.register import access, edits
 
 PAGE = (Path(__file__).parents[3] / "docs" / "people.md").read_text(encoding="utf-8")
-# The town's, which for an hour or two of the evening is not yet that of a computer on universal time.
-TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
 OTHERS = [f"autre{number};Autre;Ana;;accueil;;;;" for number in range(4)]
 PETIT, MARTIN = "a.petit;Petit;Anne;Accueil;accueil;;;;", "p.martin;Martin;Zoë;Finances;comptable;portable-3;;;"
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.unit.register.conftest import TODAY
 from toolkit import journal
 from toolkit.errors import InventoryError, UsageError
 from toolkit.model import Extra, System
 from toolkit.register import access, edits
 from toolkit.register.listing import Standing, listing, show
 
-# The town's, which for an hour or two of the evening is not yet that of a computer on universal time.
-TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
 MARTIN = {"identifier": "p.martin", "last_name": "Martin", "first_name": "Zoë", "profile": "accueil", "ends": "31/12/2040"}
 
 
